@@ -1,10 +1,11 @@
 """Every error of the worker, in one place. The kind decides what happens to an event:
 
-    ColourTaggerError
-    ├── Rejected      permanent, this event        -> dead letter at once, with a reason
-    ├── Postponed     for now, this event          -> retry topic with a growing delay, then dead letter
-    ├── Unavailable   for now, a whole neighbour   -> partitions pause, nothing is lost, never a dead letter
-    └── ConfigurationError   the operator's to mend -> the process says what to do and exits
+ColourTaggerError
+├── Rejected      permanent, this event        -> dead letter at once, with a reason
+├── Postponed     for now, this event          -> retry topic with a growing delay, then dead letter
+├── Unavailable   for now, a whole neighbour   -> partitions pause, nothing is lost, never a dead letter
+├── ReleaseGone   a pinned model version left  -> the active release is read again, the batch repeated under it
+└── ConfigurationError   the operator's to mend -> the process says what to do and exits
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Reason(StrEnum):
     NOT_AN_IMAGE = "not_an_image"
     TRUNCATED_IMAGE = "truncated_image"
     DECOMPRESSION_BOMB = "decompression_bomb"
+    UNUSABLE_IMAGE = "unusable_image"
     DIGEST_MISMATCH = "digest_mismatch"
+    INTERNAL_ERROR = "internal_error"
 
 
 class ColourTaggerError(Exception):
@@ -72,6 +75,10 @@ class Unavailable(ColourTaggerError):
     def __init__(self, neighbour: str, message: str) -> None:
         super().__init__(f"{neighbour}: {message}")
         self.neighbour = neighbour
+
+
+class ReleaseGone(ColourTaggerError):
+    """A model version that was pinned is not served (any more): read the active release again and repeat."""
 
 
 class ConfigurationError(ColourTaggerError):

@@ -70,6 +70,11 @@ class TopicSettings(Group):
     coloured: str = Field("listings.coloured", description="colours: what we write")
     retry_prefix: str = Field("listings.colour.retry", description="events that wait for another attempt")
     dead: str = Field("listings.colour.dead", description="events that were given up, with the reason")
+    create: bool = Field(True, description="create the topics that are missing; switch off where a platform owns them")
+    partitions: Count = Field(6, description="of a topic that is created")
+    replication: Annotated[int, Field(ge=-1)] = Field(
+        -1, description="of a topic that is created; -1: as the broker says"
+    )
 
 
 class StreamSettings(Group):
@@ -197,7 +202,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments before environment before secret files; a nested field may come from a file of its own."""
-        return init_settings, env_settings, NestedSecretsSettingsSource(file_secret_settings)
+        return (init_settings, env_settings, NestedSecretsSettingsSource(file_secret_settings))
 
     @classmethod
     def load(cls) -> Settings:

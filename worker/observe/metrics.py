@@ -1,0 +1,46 @@
+"""Prometheus metrics: every name in one place, as dashboards and alerts know it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+OUTCOMES = Counter("colour_outcomes", "Events answered", ["outcome"])
+"""labelled, uncertain, postponed, rejected; counted when their transaction is committed."""
+
+LABELS = Counter("colour_labels", "Events that got a colour", ["colour"])
+FAILURES = Counter("colour_failures", "Events rejected or postponed", ["outcome", "reason"])
+PHOTO_FAILURES = Counter("colour_photo_failures", "Photos that could not be used", ["reason"])
+CACHE = Counter("colour_cache_lookups", "Embeddings looked up in Redis", ["kind", "result"])
+STAGE = Histogram("colour_stage_seconds", "Time of one batch in one stage", ["stage"], buckets=_SECONDS)
+"""fetch and decode (one photo each), cache, encode, head, commit (one batch each)."""
+
+LATENCY = Histogram("colour_event_seconds", "From the event's Kafka timestamp to its commit", buckets=_SECONDS)
+BATCH = Histogram("colour_batch_size", "Records in a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
+IN_FLIGHT = Gauge("colour_batches_in_flight", "Batches in computation or waiting to be committed")
+LAG = Gauge("colour_lag", "Records between the position and the end of the partition", ["topic", "partition"])
+TRANSACTIONS = Counter("colour_transactions", "Kafka transactions", ["result"])
+REWINDS = Counter("colour_rewinds", "Times that the worker went back to the committed offsets", ["cause"])
+UNAVAILABLE = Gauge("colour_unavailable", "1 while a neighbour keeps the worker waiting", ["neighbour"])
+RELEASE = Gauge("colour_release_info", "The active release", ["image", "text", "head"])
+
+for _outcome in ("labelled", "uncertain", "postponed", "rejected"):
+    OUTCOMES.labels(_outcome)
+for _kind in ("image", "text"):
+    for _result in ("hit", "miss"):
+        CACHE.labels(_kind, _result)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Time one stage."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        STAGE.labels(name).observe(time.perf_counter() - started)

@@ -1,0 +1,132 @@
+"""The worker as a process: everything put together, signals, start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from worker import images
+from worker.cache import EmbeddingCache
+from worker.models import Releases, Triton
+from worker.observe import http
+from worker.observe.progress import Progress
+from worker.settings import ImageSettings, Settings
+from worker.stream import topics
+from worker.stream.computation import Computation
+from worker.stream.consumer import Stream
+from worker.stream.publication import Publisher
+from worker.stream.topics import Topics
+from worker.tagger import Tagger
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """A tagger and what it follows."""
+
+    tagger: Tagger
+    releases: Releases
+
+
+@asynccontextmanager
+async def tagging(settings: Settings) -> AsyncIterator[Models]:
+    """A tagger with its fetcher, cache and Triton, open until the context ends."""
+    async with AsyncExitStack() as stack:
+        triton = await stack.enter_async_context(Triton(settings.triton))
+        fetcher = await stack.enter_async_context(make_fetcher(settings.images))
+        embeddings = EmbeddingCache(settings.redis)
+        stack.push_async_callback(embeddings.aclose)
+        decoders = stack.enter_context(ThreadPoolExecutor(settings.images.decode_threads, "decode"))
+        releases = Releases(triton, settings.triton.release_poll)
+        following = asyncio.create_task(releases.follow())
+        stack.push_async_callback(_cancel, following)
+        tagger = Tagger(
+            settings.tagger,
+            fetcher=fetcher,
+            embeddings=embeddings,
+            triton=triton,
+            releases=releases,
+            decoders=decoders,
+            decode_limits=images.DecodeLimits(
+                max_bytes=settings.images.max_bytes, max_pixels=settings.images.max_pixels
+            ),
+        )
+        yield Models(tagger, releases)
+
+
+def make_fetcher(settings: ImageSettings) -> images.PhotoFetcher:
+    """The fetcher that the settings describe."""
+    return images.PhotoFetcher(
+        limits=images.FetchLimits(
+            connect_timeout=settings.connect_timeout,
+            first_byte_timeout=settings.first_byte_timeout,
+            total_timeout=settings.total_timeout,
+            max_bytes=settings.max_bytes,
+            max_per_host=settings.max_per_host,
+            max_connections=settings.max_connections,
+        ),
+        policy=images.AddressPolicy(
+            allowed_private_hosts=frozenset(settings.allowed_private_hosts),
+            allowed_hosts=frozenset(settings.allowed_hosts),
+            denied_hosts=frozenset(settings.denied_hosts),
+            allowed_ports=frozenset(settings.allowed_ports),
+        ),
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Tag new listings until SIGTERM or SIGINT, then drain and leave the group.
+
+    Raises:
+        ConfigurationError: topics are missing or cannot be made.
+        KafkaError: Kafka refuses us.
+    """
+    stopping = threading.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, stopping, number)
+    names = Topics.from_settings(settings)
+    await asyncio.to_thread(topics.ensure, settings, names.all)
+
+    progress = Progress(settings.stream.stall_timeout)
+    async with tagging(settings) as models:
+        computation = Computation(models.tagger, loop, settings.triton.retry_delay)
+        publisher = Publisher(names, settings.stream.retry_delays, "live", settings.stream.max_record_bytes)
+        async with http.serve(
+            settings.observe,
+            alive=lambda: progress.alive(neighbour_away=computation.waits),
+            ready=lambda: progress.ready(release_loaded=models.releases.loaded is not None),
+        ):
+            stream = await asyncio.to_thread(
+                Stream,
+                settings.kafka,
+                settings.stream,
+                topics=names,
+                computation=computation,
+                publisher=publisher,
+                progress=progress,
+            )
+            log.info("running", group=settings.stream.group, instance=settings.stream.instance, pid=os.getpid())
+            await asyncio.to_thread(stream.run, stopping)
+    log.info("stopped")
+
+
+def _stop(stopping: threading.Event, number: int) -> None:
+    log.info("stopping", signal=signal.Signals(number).name)
+    stopping.set()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

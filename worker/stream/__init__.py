@@ -1,0 +1,1 @@
+"""Kafka: batches in, transactions out. The only room of the worker that knows of it."""

@@ -1,0 +1,75 @@
+"""The bridge from Kafka's threads to the tagger's event loop, with patience for Triton and care for what is unexpected."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+import structlog
+
+from worker.errors import Reason, Rejected, Unavailable
+from worker.observe import metrics
+from worker.tagger import Outcome, Tagger
+
+log = structlog.get_logger(__name__)
+
+
+class Computation:
+    """Computes batches on an event loop that runs in another thread.
+
+    Parameters:
+        tagger: does the work.
+        loop: its event loop.
+        retry_delay: seconds between attempts while a neighbour is away.
+    """
+
+    def __init__(self, tagger: Tagger, loop: asyncio.AbstractEventLoop, retry_delay: float) -> None:
+        self._tagger = tagger
+        self._loop = loop
+        self._retry_delay = retry_delay
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a neighbour is away: no use in reading more."""
+        with self._lock:
+            return self._waiting > 0
+
+    def submit(self, values: Sequence[bytes | None]) -> Future[list[Outcome]]:
+        """Begin a batch; the future holds one outcome for each value and never an error of one event."""
+        return asyncio.run_coroutine_threadsafe(self._outcomes(values), self._loop)
+
+    async def _outcomes(self, values: Sequence[bytes | None]) -> list[Outcome]:
+        metrics.BATCH.observe(len(values))
+        try:
+            return await self._patiently(values)
+        except Exception as error:  # a bug that one event brought to light must not cost the others
+            log.exception("tagging_failed", events=len(values))
+            if len(values) == 1:
+                return [Rejected(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")]
+        return [outcome for value in values for outcome in await self._outcomes([value])]
+
+    async def _patiently(self, values: Sequence[bytes | None]) -> list[Outcome]:
+        waiting = False
+        try:
+            while True:
+                try:
+                    return await self._tagger.tag(values)
+                except Unavailable as error:
+                    if not waiting:
+                        waiting = True
+                        self._count(+1, error.neighbour)
+                        log.warning("neighbour_away", neighbour=error.neighbour, error=str(error))
+                    await asyncio.sleep(self._retry_delay)
+        finally:
+            if waiting:
+                self._count(-1, "triton")
+                log.info("neighbour_back_or_given_up", neighbour="triton")
+
+    def _count(self, change: int, neighbour: str) -> None:
+        with self._lock:
+            self._waiting += change
+            metrics.UNAVAILABLE.labels(neighbour).set(int(self._waiting > 0))

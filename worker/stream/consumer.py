@@ -1,0 +1,205 @@
+"""The loop: poll, form batches, hand them over, stay in the group whatever happens.
+
+One thread owns the consumer. It never waits for a photo, for Triton or for a transaction: batches are computed on the
+tagger's event loop and committed by the committer's thread, in the order in which they were read.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError
+
+from worker.observe import metrics
+from worker.observe.progress import Progress
+from worker.settings import KafkaSettings, StreamSettings
+from worker.stream.computation import Computation
+from worker.stream.delays import Delays
+from worker.stream.envelope import Envelope
+from worker.stream.inflight import Batch, InFlight, Item
+from worker.stream.ownership import Ownership
+from worker.stream.publication import Publisher
+from worker.stream.topics import Topics
+from worker.stream.transactions import Committer
+
+log = structlog.get_logger(__name__)
+
+_POLL_SECONDS = 0.1
+_LAG_SECONDS = 1.0
+
+
+class Stream:
+    """Consumes the listings and retries of one group, until told to stop.
+
+    Parameters:
+        topics: what is read and written.
+        computation: answers batches.
+        publisher: makes records of answers.
+        progress: is told of every sign of life.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: StreamSettings,
+        *,
+        topics: Topics,
+        computation: Computation,
+        publisher: Publisher,
+        progress: Progress,
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._computation = computation
+        self._progress = progress
+        self._delays = Delays()
+        self._ownership = Ownership()
+        self._in_flight = InFlight(settings.max_batches_in_flight, settings.max_bytes_in_flight)
+        self._consumer = _make_consumer(kafka, settings)
+        self._committer = Committer(
+            kafka,
+            settings,
+            in_flight=self._in_flight,
+            ownership=self._ownership,
+            publisher=publisher,
+            group_metadata=self._consumer.group_metadata,
+            on_commit=progress.committed,
+        )
+        self._lag_due = 0.0
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until ``stopping`` is set, then finish what is in flight, leave the group and return.
+
+        Raises:
+            KafkaError: one that cannot be waited out, for example because the credentials are refused.
+        """
+        self._committer.start()
+        try:
+            self._consumer.subscribe(topics=list(self._topics.consumed), listener=self._ownership)
+            while not stopping.is_set():
+                self._turn()
+            drained = self._in_flight.wait_until_empty(self._settings.drain_timeout)
+            log.info("drained" if drained else "drain_timed_out", left=len(self._in_flight))
+        finally:
+            self._committer.stop()
+            self._committer.join(timeout=2)
+            self._in_flight.clear()
+            self._consumer.close(autocommit=False, timeout_ms=2_000)
+
+    def _turn(self) -> None:
+        if self._committer.failure is not None:
+            raise self._committer.failure
+        if self._in_flight.failed:
+            self._rewind("transaction_failed")
+        reading = self._in_flight.has_room() and not self._computation.waits
+        self._steer(reading)
+        timeout = _POLL_SECONDS if reading else 0.0
+        polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=self._settings.max_batch)
+        if polled:
+            self._take(polled)
+        elif not reading:
+            self._in_flight.wait_for_room(_POLL_SECONDS)
+        self._report_lag(reading)
+
+    def _steer(self, reading: bool) -> None:
+        """Pause what must wait and resume the rest; a paused partition still heartbeats."""
+        owned = self._ownership.partitions()
+        pause = self._delays.holding(datetime.now(UTC)) & owned if reading else owned
+        paused = self._consumer.paused()
+        if now_paused := pause - paused:
+            self._consumer.pause(*now_paused)
+        if now_resumed := (paused & owned) - pause:
+            self._consumer.resume(*now_resumed)
+
+    def _take(self, polled: dict[TopicPartition, list[Any]]) -> None:
+        now = datetime.now(UTC)
+        items: list[Item] = []
+        leases: dict[TopicPartition, int] = {}
+        for partition, records in polled.items():
+            lease = self._ownership.lease(partition)
+            if lease is None:
+                continue  # revoked by the very poll that returned it
+            due = self._due(partition, records, now)
+            if due:
+                items += due
+                leases[partition] = lease
+        if not items:
+            return
+        self._progress.received()
+        size = sum(len(item.envelope.value or b"") + len(item.envelope.key or b"") for item in items)
+        outcomes = self._computation.submit([item.envelope.value for item in items])
+        self._in_flight.add(Batch(items, leases, size, outcomes))
+
+    def _due(self, partition: TopicPartition, records: Sequence[Any], now: datetime) -> Sequence[Item]:
+        retried = partition.topic in self._topics.retries
+        items = [Item(partition, record.offset, Envelope.open(record, retried=retried)) for record in records]
+        due, waiting = self._delays.split(items, now)
+        if waiting is not None:
+            assert waiting.envelope.due is not None
+            self._delays.hold(partition, waiting.envelope.due)
+            self._consumer.pause(partition)
+            self._consumer.seek(partition, waiting.offset)
+        return due
+
+    def _rewind(self, cause: str) -> None:
+        """Forget what is in flight and go back to the committed offsets: only Kafka knows what was written."""
+        metrics.REWINDS.labels(cause).inc()
+        try:
+            for partition in self._ownership.partitions():
+                committed = self._consumer.committed(partition, timeout_ms=5_000)
+                if committed is None:
+                    self._consumer.seek_to_beginning(partition)
+                else:
+                    self._consumer.seek(partition, committed)
+        except (KafkaError, AssertionError) as error:
+            # Kafka is away, or the partition was revoked meanwhile. The queue stays failed, so that nothing of it is
+            # committed, and the next turn tries again; the poll in between takes part in the rebalance.
+            log.warning("rewind_failed", error=f"{type(error).__name__}: {error}"[:300])
+            self._consumer.poll(timeout_ms=100, max_records=1)
+            return
+        self._delays.clear()
+        self._in_flight.clear()
+        log.info("rewound", cause=cause)
+
+    def _report_lag(self, reading: bool) -> None:
+        self._progress.turned(reading=reading)
+        if (now := time.monotonic()) < self._lag_due:
+            return
+        self._lag_due = now + _LAG_SECONDS
+        owned = self._ownership.partitions()
+        waiting = 0
+        held = self._delays.holding(datetime.now(UTC))
+        for partition in owned:
+            end, position = (self._consumer.highwater(partition), self._consumer.position(partition, timeout_ms=500))
+            if end is None or position is None:
+                continue
+            metrics.LAG.labels(partition.topic, partition.partition).set(max(0, end - position))
+            if partition not in held:
+                waiting += max(0, end - position)
+        self._progress.measured(partitions=len(owned), waiting=waiting)
+
+
+def _make_consumer(kafka: KafkaSettings, settings: StreamSettings) -> Any:
+    return KafkaConsumer(
+        **kafka.client(),
+        client_id=f"colour-worker-{settings.instance}",
+        group_id=settings.group,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        allow_auto_create_topics=False,
+        partition_assignment_strategy=[CooperativeStickyAssignor],
+        session_timeout_ms=int(settings.session_timeout * 1000),
+        heartbeat_interval_ms=int(settings.session_timeout * 1000 / 3),
+        max_poll_records=settings.max_batch,
+        max_partition_fetch_bytes=settings.max_record_bytes,
+        fetch_max_bytes=max(settings.max_record_bytes, 16 << 20),
+        metadata_max_age_ms=30_000,
+    )

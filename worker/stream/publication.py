@@ -1,0 +1,89 @@
+"""What an outcome becomes: an output, a retry or a dead letter. Pure; the transaction writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import worker
+from worker.colours import NAMES
+from worker.errors import EventError, Postponed
+from worker.events import ListingColoured
+from worker.stream.envelope import Envelope, Header
+from worker.stream.topics import Topics
+from worker.tagger import Labelled, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One record to be written."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: list[Header]
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Turns outcomes into records.
+
+    Parameters:
+        topics: where they go.
+        retry_delays: one for each retry topic.
+        run: ``"live"`` or ``"replay/<id>"``; stands in every output.
+        max_bytes: a larger original does not fit into its dead letter; see ``publish``.
+    """
+
+    topics: Topics
+    retry_delays: tuple[timedelta, ...]
+    run: str
+    max_bytes: int
+
+    def publish(self, envelope: Envelope, outcome: Outcome, now: datetime) -> Publication:
+        """The one record that answers ``envelope``.
+
+        A postponed event goes to the retry topic of its attempt, and after the last one to the dead letters. An
+        original that is larger than ``max_bytes`` is left out of its dead letter, and a header says so: it can be read
+        at its source offset.
+        """
+        if isinstance(outcome, Labelled):
+            return Publication(self.topics.coloured, envelope.key, self._coloured(envelope, outcome, now), [])
+        if isinstance(outcome, Postponed) and envelope.attempts < len(self.retry_delays):
+            due = now + self.retry_delays[envelope.attempts]
+            headers = envelope.retry_headers(outcome, now, due)
+            return Publication(self.topics.retries[envelope.attempts], envelope.key, envelope.value, headers)
+        return self._dead(envelope, outcome, now)
+
+    def _coloured(self, envelope: Envelope, answer: Labelled, now: datetime) -> bytes:
+        best = answer.top[0]
+        return (
+            ListingColoured(
+                event_id=answer.event.event_id,
+                listing_id=answer.event.listing_id,
+                decision="labelled" if answer.certain else "uncertain",
+                colour=best.colour,
+                colour_ru=NAMES[best.colour].ru,
+                confidence=best.probability,
+                top=list(answer.top),
+                images_used=answer.images_used,
+                text_used=answer.text_used,
+                release=answer.release.names,
+                source=envelope.source,
+                run=self.run,
+                labelled_at=now,
+            )
+            .model_dump_json(by_alias=True)
+            .encode()
+        )
+
+    def _dead(self, envelope: Envelope, error: EventError, now: datetime) -> Publication:
+        headers = envelope.dead_headers(error, now, worker.__version__)
+        value = envelope.value
+        if value is not None and len(value) > self.max_bytes:
+            headers.append(("colour-value-omitted-bytes", str(len(value)).encode()))
+            value = None
+        key = envelope.key
+        if key is None and value is None:
+            key = b""  # kafka-python refuses a record without both
+        return Publication(self.topics.dead, key, value, headers)

@@ -1,0 +1,85 @@
+"""Which topics there are: the only place that knows their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from worker.errors import ConfigurationError
+from worker.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one deployment.
+
+    Parameters:
+        created: new listings, what we read.
+        coloured: colours, what we write.
+        retries: one for each retry delay, shortest first; read and written.
+        dead: dead letters.
+    """
+
+    created: str
+    coloured: str
+    retries: tuple[str, ...]
+    dead: str
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Topics:
+        """As the settings name them; as many retry topics as there are delays."""
+        names = settings.topics
+        retries = tuple(f"{names.retry_prefix}.{n}" for n in range(1, len(settings.stream.retry_delays) + 1))
+        return cls(names.created, names.coloured, retries, names.dead)
+
+    @property
+    def consumed(self) -> tuple[str, ...]:
+        """What the worker subscribes to."""
+        return (self.created, *self.retries)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every topic that must exist."""
+        return (*self.consumed, self.coloured, self.dead)
+
+
+def ensure(settings: Settings, names: Sequence[str]) -> list[str]:
+    """Create the topics that are missing, and return their names.
+
+    Raises:
+        ConfigurationError: a topic is missing and ``COLOUR_TOPICS__CREATE`` is off, or the broker refuses to make it.
+        KafkaError: Kafka does not answer.
+    """
+    admin = KafkaAdminClient(**settings.kafka.client(), client_id="colour-worker-topics")
+    try:
+        present = set(admin.list_topics())
+        missing = [name for name in names if name not in present]
+        if missing and not settings.topics.create:
+            raise ConfigurationError(
+                f"topics are missing: {', '.join(missing)}; create them, or set COLOUR_TOPICS__CREATE=true"
+            )
+        # Room for the headers that a retry or a dead letter adds to the largest event.
+        limit = str(settings.stream.max_record_bytes + (64 << 10))
+        for name in missing:
+            topic = NewTopic(
+                name=name,
+                num_partitions=settings.topics.partitions,
+                replication_factor=settings.topics.replication,
+                topic_configs={"max.message.bytes": limit},
+            )
+            try:
+                admin.create_topics([topic])
+            except TopicAlreadyExistsError:
+                continue  # another worker that started with us was faster
+            except KafkaError as error:
+                raise ConfigurationError(f"topic {name} cannot be created: {error}") from error
+            log.info("topic_created", topic=name, partitions=settings.topics.partitions)
+        return missing
+    finally:
+        admin.close()

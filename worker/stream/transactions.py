@@ -1,0 +1,190 @@
+"""One Kafka transaction for what is computed: outputs, retries, dead letters and the consumed offsets together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka.errors import KafkaError
+
+from worker.observe import metrics
+from worker.settings import KafkaSettings, StreamSettings
+from worker.stream.inflight import Batch, InFlight, Item
+from worker.stream.ownership import Ownership
+from worker.stream.publication import Publication, Publisher
+from worker.tagger import Labelled, Outcome
+
+log = structlog.get_logger(__name__)
+
+
+class MembershipLost(KafkaError):  # type: ignore[misc]  # kafka-python is untyped
+    """The consumer is in no generation of its group: offsets sent without one would not be fenced."""
+
+
+class Committer(threading.Thread):
+    """Commits computed batches in the order in which they were read.
+
+    A thread of its own, since a commit waits for Kafka while the consumer must go on polling to stay in the group. When
+    a transaction does not go through, it is aborted, the producer is made anew if it has to be, and the queue is marked
+    as failed: the consumer then goes back to the committed offsets, which tell for certain what was written.
+
+    Parameters:
+        in_flight: the queue; batches are taken from its front.
+        ownership: drops what is no longer ours.
+        publisher: makes records of outcomes.
+        group_metadata: the consumer's snapshot of its membership, which fences zombies (KIP-447).
+        on_commit: called after each commit, with nothing; for liveness.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        stream: StreamSettings,
+        *,
+        in_flight: InFlight,
+        ownership: Ownership,
+        publisher: Publisher,
+        group_metadata: Callable[[], Any],
+        on_commit: Callable[[], None],
+    ) -> None:
+        super().__init__(name="committer", daemon=True)
+        self._kafka = kafka
+        self._stream = stream
+        self._in_flight = in_flight
+        self._ownership = ownership
+        self._publisher = publisher
+        self._group_metadata = group_metadata
+        self._on_commit = on_commit
+        self._producer: Any = None
+        self._stopping = threading.Event()
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Commit until the queue is closed."""
+        try:
+            self._open()
+            while batches := self._in_flight.wait_for_computed():
+                self._commit_or_recover(batches)
+        except BaseException as error:  # a bug of ours: the consumer thread sees it and stops the process
+            self.failure = error
+            log.exception("committer_failed")
+        finally:
+            self._close()
+
+    def stop(self) -> None:
+        """Let the thread end; what is not committed yet is not."""
+        self._stopping.set()
+        self._in_flight.close()
+
+    def _commit_or_recover(self, batches: Sequence[Batch]) -> None:
+        started = time.perf_counter()
+        try:
+            self._commit(batches)
+        except (KafkaError, CancelledError) as error:
+            metrics.TRANSACTIONS.labels("aborted").inc()
+            log.warning("transaction_failed", error=f"{type(error).__name__}: {error}"[:300])
+            self._recover()
+            self._in_flight.fail()
+        else:
+            metrics.TRANSACTIONS.labels("committed").inc()
+            metrics.STAGE.labels("commit").observe(time.perf_counter() - started)
+            self._in_flight.remove(batches)
+
+    def _commit(self, batches: Sequence[Batch]) -> None:
+        metadata = self._group_metadata()
+        # Ownership is read after the membership: a partition that is ours now was ours in that generation.
+        answered = [pair for batch in batches for pair in self._still_ours(batch)]
+        if not answered:
+            return
+        if metadata.generation_id < 0:
+            raise MembershipLost
+        now = datetime.now(UTC)
+        offsets = {item.partition: OffsetAndMetadata(item.offset + 1, "", -1) for item, _ in answered}
+        publications = [self._publisher.publish(item.envelope, outcome, now) for item, outcome in answered]
+        self._transact(publications, offsets, metadata)
+        self._on_commit()
+        _count(answered, publications, self._publisher, now)
+
+    def _still_ours(self, batch: Batch) -> list[tuple[Item, Outcome]]:
+        outcomes = batch.outcomes.result()
+        kept = {partition for partition, lease in batch.leases.items() if self._ownership.lease(partition) == lease}
+        return [pair for pair in zip(batch.items, outcomes, strict=True) if pair[0].partition in kept]
+
+    def _transact(
+        self, publications: Sequence[Publication], offsets: Mapping[TopicPartition, OffsetAndMetadata], metadata: Any
+    ) -> None:
+        producer = self._producer
+        producer.begin_transaction()
+        for record in publications:
+            producer.send(record.topic, key=record.key, value=record.value, headers=record.headers)
+        producer.send_offsets_to_transaction(offsets, metadata)
+        producer.commit_transaction()
+
+    def _recover(self) -> None:
+        """Leave no open transaction behind, and have a producer that works, however long that takes."""
+        try:
+            self._producer.abort_transaction()
+        except (KafkaError, AssertionError, ValueError) as error:
+            # Fatal for this producer (fenced, or its epoch is gone). A new one with the same transactional id
+            # completes or aborts whatever the old one left.
+            log.info("producer_renewed", cause=f"{type(error).__name__}: {error}"[:300])
+            self._close()
+            self._open()
+
+    def _open(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._producer = self._make_producer()
+                self._producer.init_transactions()
+            except KafkaError as error:
+                metrics.UNAVAILABLE.labels("kafka").set(1)
+                log.warning("kafka_away", error=f"{type(error).__name__}: {error}"[:300])
+                self._close()
+                self._stopping.wait(1.0)
+            else:
+                metrics.UNAVAILABLE.labels("kafka").set(0)
+                return
+
+    def _make_producer(self) -> Any:
+        compression = None if self._kafka.compression == "none" else self._kafka.compression
+        return KafkaProducer(
+            **self._kafka.client(),
+            client_id=f"colour-worker-{self._stream.instance}",
+            transactional_id=f"{self._stream.group}-{self._stream.instance}",
+            transaction_timeout_ms=int(self._stream.transaction_timeout * 1000),
+            enable_idempotence=True,
+            acks="all",
+            compression_type=compression,
+            linger_ms=5,
+            batch_size=256 << 10,
+            max_request_size=self._stream.max_record_bytes + (1 << 20),
+            max_block_ms=10_000,
+            request_timeout_ms=10_000,
+            delivery_timeout_ms=20_000,
+            allow_auto_create_topics=False,
+        )
+
+    def _close(self) -> None:
+        if self._producer is not None:
+            self._producer.close(timeout=1)
+            self._producer = None
+
+
+def _count(
+    answered: Sequence[tuple[Item, Outcome]], publications: Sequence[Publication], publisher: Publisher, now: datetime
+) -> None:
+    for (item, outcome), publication in zip(answered, publications, strict=True):
+        if isinstance(outcome, Labelled):
+            metrics.OUTCOMES.labels("labelled" if outcome.certain else "uncertain").inc()
+            metrics.LABELS.labels(outcome.top[0].colour.value).inc()
+        else:
+            kind = "rejected" if publication.topic == publisher.topics.dead else "postponed"
+            metrics.OUTCOMES.labels(kind).inc()
+            metrics.FAILURES.labels(kind, outcome.reason.value).inc()
+        metrics.LATENCY.observe(max(0.0, (now - item.envelope.source.timestamp).total_seconds()))
