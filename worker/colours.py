@@ -61,21 +61,11 @@ NAMES: dict[Colour, ColourName] = {
         ColourName(Colour.BLACK, "чёрный", "black", "chernyi", "#1a1a1a"),
         ColourName(Colour.GREY, "серый", "grey", "seryi", "#8c8c8c"),
         ColourName(
-            Colour.SILVER,
-            "серебристый",
-            "silver",
-            "serebristyi",
-            _METAL.format("#b4b8bf", "#f4f6f8", "#8f959d"),
+            Colour.SILVER, "серебристый", "silver", "serebristyi", _METAL.format("#b4b8bf", "#f4f6f8", "#8f959d")
         ),
         ColourName(Colour.BEIGE, "бежевый", "beige", "bezhevyi", "#dcc7a1"),
         ColourName(Colour.BROWN, "коричневый", "brown", "korichnevyi", "#7b4a26"),
-        ColourName(
-            Colour.GOLD,
-            "золотой",
-            "gold",
-            "zolotoi",
-            _METAL.format("#c9992e", "#f8e7a6", "#96691a"),
-        ),
+        ColourName(Colour.GOLD, "золотой", "gold", "zolotoi", _METAL.format("#c9992e", "#f8e7a6", "#96691a")),
         ColourName(Colour.YELLOW, "жёлтый", "yellow", "zheltyi", "#f7d417"),
         ColourName(Colour.ORANGE, "оранжевый", "orange", "oranzhevyi", "#f4801f"),
         ColourName(Colour.RED, "красный", "red", "krasnyi", "#d7191f"),
