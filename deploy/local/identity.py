@@ -12,6 +12,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.errors import StackError
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
@@ -39,7 +41,8 @@ class ProcessIdentity:
     def own(cls) -> ProcessIdentity:
         """This very process."""
         identity = cls.of(os.getpid())
-        assert identity is not None, "a running process has an entry in /proc"
+        if identity is None:
+            raise StackError("this process finds no entry of its own in /proc")
         return identity
 
     @property

@@ -113,7 +113,9 @@ class KafkaServer(Server):
         except KafkaError:
             return False
 
-    def create_topics(self, topics: Iterable[str], *, partitions: int = 4, configs: Mapping[str, str] | None = None) -> None:
+    def create_topics(
+        self, topics: Iterable[str], *, partitions: int = 4, configs: Mapping[str, str] | None = None
+    ) -> None:
         """Create the topics that do not exist yet, and wait until each has its leaders.
 
         Parameters:
@@ -126,7 +128,14 @@ class KafkaServer(Server):
             for topic in wanted:
                 try:
                     admin.create_topics(
-                        [NewTopic(topic, num_partitions=partitions, replication_factor=1, topic_configs=dict(configs or {}))]
+                        [
+                            NewTopic(
+                                topic,
+                                num_partitions=partitions,
+                                replication_factor=1,
+                                topic_configs=dict(configs or {}),
+                            )
+                        ]
                     )
                 except TopicAlreadyExistsError:
                     continue

@@ -70,7 +70,7 @@ class PhotoServer(Server):
 def application(arguments: list[str]) -> web.Application:
     """The server's inside: ``GET /healthz``, and the files of the folder named by the one argument."""
 
-    async def immutable(request: web.Request, response: web.StreamResponse) -> None:
+    async def immutable(_: web.Request, response: web.StreamResponse) -> None:
         if response.status == 200:
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
 

@@ -14,20 +14,20 @@ from deploy.local.system import redis_server
 
 
 class RedisServer(Server):
-    """One Redis, used as a cache.
+    """One Redis, used as a cache: full, it drops the least recently used keys.
+
+    What it holds is written to disk when it is stopped and read at the next start; a killed one forgets what it held.
 
     Parameters:
         directory: its own folder.
-        keep: write the cache to disk when the server is stopped (not when it is killed) and read it at the next start.
-        memory: the most it may hold (``maxmemory``); the least recently used keys go first.
+        memory: the most it may hold (``maxmemory``).
     """
 
     name: ClassVar[str] = "redis"
     port_names: ClassVar[tuple[str, ...]] = ("client",)
 
-    def __init__(self, directory: Path, *, keep: bool = False, memory: str = "256mb") -> None:
+    def __init__(self, directory: Path, *, memory: str = "256mb") -> None:
         super().__init__(directory)
-        self.keep = keep
         self.memory = memory
 
     @property
@@ -43,10 +43,9 @@ class RedisServer(Server):
 
     def command(self) -> list[str]:
         # A save point that never comes in a day's work: it only makes SIGTERM write the snapshot.
-        save = "86400 1" if self.keep else ""
         return [
             redis_server(), "--bind", LOOPBACK, "--port", str(self.ports["client"]), "--dir", str(self.data),
-            "--save", save, "--appendonly", "no", "--maxmemory", self.memory, "--maxmemory-policy", "allkeys-lru",
+            "--save", "86400 1", "--appendonly", "no", "--maxmemory", self.memory, "--maxmemory-policy", "allkeys-lru",
             "--daemonize", "no",
         ]  # fmt: skip
 

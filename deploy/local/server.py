@@ -1,7 +1,7 @@
 """One server as a child process: started, asked whether it answers, paused, killed, stopped.
 
-What it needs to be found again by another process (pid, start time, ports) lies in ``<directory>/server.json``, its data
-in ``<directory>/data`` and what it says in ``<directory>/logs/server.log``.
+What another process needs to find it again (pid, start time, ports) lies in ``<directory>/server.json``, its data in
+``<directory>/data`` and what it says in ``<directory>/logs/server.log``.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Server(ABC):
         self._state = self.directory / "server.json"
         self._child: subprocess.Popen[bytes] | None = None
         self._identity: ProcessIdentity | None = None
+        self._command: list[str] = []
         self.ports: dict[str, int] = {}
         self._remember()
 
@@ -67,14 +68,14 @@ class Server(ABC):
     def settings(self) -> dict[str, str]:
         """The worker's environment variables that point at this server."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most servers need nothing
         """Write the files that the server reads. Called before every start."""
 
     def environment(self) -> Mapping[str, str]:
         """The server's environment: ours, unless it needs more."""
         return os.environ
 
-    def clean_up(self) -> None:
+    def clean_up(self) -> None:  # noqa: B027 - most servers leave nothing
         """Remove what a server that was killed could not remove itself. Called when no process is left."""
 
     @property
@@ -97,10 +98,15 @@ class Server(ABC):
         Started again, it takes the same ports and finds the same data.
 
         Raises:
+            StackError: it runs already, but not as this object would start it.
             StartFailed: it ended at once, or did not answer within ``start_seconds``.
         """
         if not self.running:
             self._spawn()
+        elif self._command != self.command():
+            raise StackError(
+                f"{self.name} runs already in {self.directory}, with another command line than now; stop it first"
+            )
         try:
             self.wait_ready()
         except BaseException:
@@ -176,10 +182,11 @@ class Server(ABC):
         if taken:
             raise StartFailed(f"{self.name} needs port {taken[0]} of {self._state}, which another process has taken")
         self.prepare()
+        self._command = self.command()
         with self.log.open("ab") as log:
             # A session of its own: Ctrl+C at the terminal reaches us, and we stop the servers in order.
             self._child = subprocess.Popen(
-                self.command(),
+                self._command,
                 cwd=self.directory,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -190,7 +197,7 @@ class Server(ABC):
         self._identity = ProcessIdentity.of(self._child.pid)
         if self._identity is None:
             raise StartFailed(f"{self.name} ended at once; the end of {self.log}:\n{self._log_tail()}")
-        self._write_state({"ports": self.ports, "process": asdict(self._identity)})
+        self._write_state({"ports": self.ports, "process": asdict(self._identity), "command": self._command})
 
     def _forget(self, identity: ProcessIdentity | None) -> None:
         if identity is not None:
@@ -216,6 +223,7 @@ class Server(ABC):
         self.ports = state["ports"]
         if "process" in state:
             self._identity = ProcessIdentity(**state["process"])
+            self._command = state["command"]
 
     def _log_tail(self) -> str:
         if not self.log.exists():

@@ -35,7 +35,6 @@ class LocalStack:
         model_repository: what Triton serves.
         models: what Triton loads at the start.
         photos: the folder that the photo host serves; ``<directory>/photos/data`` unless given.
-        keep_cache: let Redis write its keys to disk when it is stopped and read them at the next start.
     """
 
     def __init__(
@@ -46,14 +45,13 @@ class LocalStack:
         model_repository: Path = REPOSITORY / "triton_models",
         models: Sequence[str] = MODELS,
         photos: Path | None = None,
-        keep_cache: bool = False,
     ) -> None:
         unknown = set(components) - set(COMPONENTS)
         if unknown:
             raise ValueError(f"unknown components {sorted(unknown)}; choose among {', '.join(COMPONENTS)}")
         self.directory = directory.resolve()
         self.kafka = KafkaServer(self.directory / "kafka")
-        self.redis = RedisServer(self.directory / "redis", keep=keep_cache)
+        self.redis = RedisServer(self.directory / "redis")
         self.triton = TritonServer(self.directory / "triton", repository=model_repository, models=models)
         self.photos = PhotoServer(self.directory / "photos", folder=photos)
         self.servers: list[Server] = [

@@ -1,7 +1,7 @@
 """Steps of the installation: done once for the same inputs, and never half.
 
-A step's stamp is a file that holds the hash of everything that decided its result. The next run compares hashes and does
-nothing when they agree, so set-up costs milliseconds once it is done, and a change of a lock file repeats just its step.
+A step's stamp is a file that holds the hash of everything that decided its result. The next run compares hashes and
+does nothing when they agree: set-up costs milliseconds once it is done, and a changed lock file repeats just its step.
 """
 
 from __future__ import annotations
@@ -69,7 +69,12 @@ def run(what: str, command: Sequence[str | Path], *, timeout: float = 1800) -> N
         InstallFailed: it ended with an error; ``what`` (as in "could not <what>") and the end of its output are named.
     """
     result = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=timeout,
+        check=False,
     )
     if result.returncode != 0:
         output = result.stdout.decode(errors="replace")[-4000:]

@@ -1,4 +1,4 @@
-"""Programs of the operating system: found, or installed with Debian's apt where we may, or asked for in one sentence."""
+"""Programs of the system: found, or installed by Debian's apt where we may, or asked for in one sentence."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def java() -> str:
     if match is None or int(match[1]) < JAVA_RELEASE:
         found = version.splitlines()[0] if version else "nothing"
         raise MissingDependency(
-            f"Kafka 4 needs Java {JAVA_RELEASE} or newer and {program} says {found!r}; install one and set JAVA_HOME to it."
+            f"Kafka 4 needs Java {JAVA_RELEASE} or newer but {program} says {found!r}; install one and set JAVA_HOME."
         )
     return program
 
@@ -78,7 +78,7 @@ def _program(name: str, *, package: str, otherwise: str) -> str:
         found = shutil.which(name)
     if found is None:
         raise MissingDependency(
-            f"{name} is not on PATH: {otherwise} (Debian and Ubuntu: sudo apt-get install {package}) and run this again."
+            f"{name} is not on PATH: {otherwise} (Debian: sudo apt-get install {package}) and run this again."
         )
     return found
 

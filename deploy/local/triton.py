@@ -1,7 +1,7 @@
 """Triton Inference Server out of the ``nvidia-pytriton`` wheel, in a Python environment of its own.
 
-The wheel holds the whole server with its python backend; nothing of pytriton's own code is used. The environment is apart
-from the project's because the server's python backend needs numpy 1: with numpy 2 it returns tensors of zero bytes.
+The wheel holds the whole server with its python backend; nothing of pytriton's own code is used. The environment is
+apart from the project's because that backend needs numpy 1: with numpy 2 it returns tensors of zero bytes.
 """
 
 from __future__ import annotations
@@ -97,13 +97,13 @@ class TritonServer(Server):
 
     def environment(self) -> Mapping[str, str]:
         # What the caller's Python is told about itself must not reach the server's.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+        }
         return {
             **inherited,
             **self.installation.environment,
-            "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "") if not self.gpu else "all",
-            # The worker's own photos are small: more threads than cores per model only fight each other.
-            "OMP_WAIT_POLICY": "PASSIVE",
+            **({} if self.gpu else {"CUDA_VISIBLE_DEVICES": ""}),
         }
 
     def is_ready(self) -> bool:
@@ -119,7 +119,7 @@ class TritonServer(Server):
 
     def clean_up(self) -> None:
         # A killed server leaves its shared memory with the python backend behind.
-        for region in Path("/dev/shm").glob(f"{self._shared_memory_prefix}*"):
+        for region in Path("/dev/shm").glob(f"{self._shared_memory_prefix}*"):  # noqa: S108 - where shm_open puts them
             region.unlink(missing_ok=True)
 
     @property

@@ -1,4 +1,4 @@
-"""The installation of Triton: an environment from ``requirements/triton.txt``, and the parts of the wheel put in place."""
+"""Triton's installation: an environment from ``requirements/triton.txt``, with the parts of the wheel put in place."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _embeddable_python() -> _Python:
     if without_library:
         package = f"libpython{without_library[0][1]}"
         raise MissingDependency(
-            f"Triton needs {package}.so.1.0, with which this Python was not built (Debian: sudo apt-get install {package})."
+            f"Triton needs {package}.so.1.0, which this Python lacks (Debian: sudo apt-get install {package})."
         )
     raise MissingDependency(
         f"Triton's wheel needs Python {' or '.join(_PYTHONS)} and none is on PATH; install one and run this again."
