@@ -1,5 +1,8 @@
 """Strangers' photos: which addresses may be called, how their bytes are fetched, and what pixels they hold."""
 
 from worker.images.decode import DecodeLimits, Pixels, decode
+from worker.images.fetch import FetchLimits, PhotoFetcher
+from worker.images.guard import AddressPolicy
+from worker.images.inline import decode_inline
 
-__all__ = ["DecodeLimits", "Pixels", "decode"]
+__all__ = ["AddressPolicy", "DecodeLimits", "FetchLimits", "PhotoFetcher", "Pixels", "decode", "decode_inline"]

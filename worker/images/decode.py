@@ -187,9 +187,7 @@ def _memory_needed(image: Image.Image, data: bytes, limits: DecodeLimits) -> int
 def _simple_mode(image: Image.Image) -> Image.Image:
     """To one of the modes that can be scaled: RGB, RGBA, L, LA, CMYK, 8 bits a channel."""
     if image.mode.startswith("I;16"):
-        return Image.fromarray(
-            (np.asarray(image).astype(np.uint32) * 255 // 65535).astype(np.uint8)
-        )
+        return Image.fromarray((np.asarray(image).astype(np.uint32) * 255 // 65535).astype(np.uint8))
     if image.mode in ("RGB", "L") and "transparency" in image.info:
         return image.convert("RGBA")
     if image.mode in ("RGB", "RGBA", "L", "LA", "CMYK"):
@@ -206,17 +204,13 @@ def _simple_mode(image: Image.Image) -> Image.Image:
     )
 
 
-def _scale(
-    image: Image.Image, side: int, box: tuple[float, float, float, float] | None
-) -> Image.Image:
+def _scale(image: Image.Image, side: int, box: tuple[float, float, float, float] | None) -> Image.Image:
     box = box or (0, 0, *image.size)
     size = _fit((box[2], box[3]), side)
     return image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
 
 
-def _letterbox(
-    image: Image.Image, side: int, orientation: int, profile: bytes | None
-) -> Pixels:
+def _letterbox(image: Image.Image, side: int, orientation: int, profile: bytes | None) -> Pixels:
     alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else None
     if alpha is not None:
         image = image.convert(image.mode[:-1])
@@ -255,16 +249,12 @@ def _damage_as_rejection(name: str) -> Iterator[None]:
     except (Image.DecompressionBombError, MemoryError) as error:
         raise Rejected(Reason.DECOMPRESSION_BOMB, f"{name}: {error}") from error
     except UnidentifiedImageError as error:
-        raise Rejected(
-            Reason.TRUNCATED_IMAGE, f"{name}: the header is damaged or cut short"
-        ) from error
+        raise Rejected(Reason.TRUNCATED_IMAGE, f"{name}: the header is damaged or cut short") from error
     except _DAMAGE as error:
         raise Rejected(Reason.TRUNCATED_IMAGE, f"{name}: {error}") from error
     except Exception as error:
         _log.exception("pillow_failed_unexpectedly", format=name)
-        raise Rejected(
-            Reason.TRUNCATED_IMAGE, f"{name}: {type(error).__name__}: {error}"
-        ) from error
+        raise Rejected(Reason.TRUNCATED_IMAGE, f"{name}: {type(error).__name__}: {error}") from error
 
 
 def _ignore_warnings() -> None:

@@ -31,9 +31,7 @@ class MemoryBudget:
         ever; whoever wants it refused has to refuse it.
         """
         with self._turn, self._freed:
-            self._freed.wait_for(
-                lambda: self._used == 0 or self._used + amount <= limit
-            )
+            self._freed.wait_for(lambda: self._used == 0 or self._used + amount <= limit)
             self._used += amount
         try:
             yield

@@ -53,8 +53,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         if transform.mode == "RGB" and image.mode == "L":
             image = image.convert("RGB")
         if transform.mode == image.mode and transform.cms is not None:
-            converted = transform.cms.apply(image)
-            return converted
+            return transform.cms.apply(image)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
@@ -91,13 +90,7 @@ def _make(profile: bytes) -> _Transform | None:
 def _changes_nothing(cms: ImageCms.ImageCmsTransform) -> bool:
     """Whether a transform from RGB moves no channel by more than one step, on a grid of 17^3 colours."""
     steps = bytes(round(step * 255 / 16) for step in range(17))
-    grid = bytes(
-        value
-        for red in steps
-        for green in steps
-        for blue in steps
-        for value in (red, green, blue)
-    )
+    grid = bytes(value for red in steps for green in steps for blue in steps for value in (red, green, blue))
     before = Image.frombytes("RGB", (17 * 17, 17), grid)
     after = cms.apply(before)
     return all(abs(a - b) <= 1 for a, b in zip(grid, after.tobytes(), strict=True))
