@@ -130,14 +130,14 @@ class Server(ABC):
                 )
             time.sleep(_POLL_SECONDS)
 
-    def stop(self) -> None:
-        """End the server: SIGTERM, and SIGKILL after ``stop_seconds``. Its data stays."""
+    def stop(self, patience: float | None = None) -> None:
+        """End the server: SIGTERM, and SIGKILL after ``patience`` (default ``stop_seconds``). Its data stays."""
         identity = self.identity
         if identity is not None:
             # A paused process would sleep through SIGTERM.
             identity.signal_group(signal.SIGCONT)
             os.kill(identity.pid, signal.SIGTERM)
-            if not identity.wait(self.stop_seconds):
+            if not identity.wait(self.stop_seconds if patience is None else patience):
                 identity.signal_group(signal.SIGKILL)
         self._forget(identity)
 
