@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from yarl import URL
 
 from worker import __version__
 from worker.errors import Postponed, Reason, Rejected
-from worker.images.guard import AddressPolicy, GuardedResolver, redact
+from worker.images.guard import AddressPolicy, GuardedResolver, host_of, redact
 from worker.images.inflight import ByteAccount, ByteBudget, HostSlots, NoFreeSlotError
 
 _CHUNK = 64 << 10
@@ -79,11 +81,16 @@ class PhotoFetcher:
         self._policy = policy
         self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
+        self._slots = HostSlots(limits.max_per_host, limits.max_connections)
+        self._bytes = ByteBudget(limits.max_bytes_in_flight)
+
+    @property
+    def bytes_in_flight(self) -> int:
+        """Bytes of photos that are being downloaded or held at the moment."""
+        return self._bytes.used
 
     async def __aenter__(self) -> Self:
         limits = self._limits
-        self._slots = HostSlots(limits.max_per_host, limits.max_connections)
-        self._bytes = ByteBudget(limits.max_bytes_in_flight)
         self._guard = GuardedResolver(self._policy, inner=self._resolver)
         self._session = aiohttp.ClientSession(
             # The slots above count requests; a second count here would only hide the wait inside the time limits.
@@ -135,7 +142,7 @@ class PhotoFetcher:
         target = self._policy.parse(url)
         for _ in range(1 + self._limits.max_redirects):
             try:
-                async with self._slots.hold(target.raw_host or "", self._limits.queue_timeout):
+                async with self._slots.hold(host_of(target), self._limits.queue_timeout):
                     begun = loop.time()
                     async with asyncio.timeout(left):
                         answer = await self._request(target, account)
@@ -209,9 +216,16 @@ def _raise_for(url: URL, error: Exception) -> NoReturn:
         raise Postponed(Reason.PHOTO_TIMEOUT, f"{redact(url)}: {_waited_for(error)}") from error
     if isinstance(error, aiohttp.InvalidURL):
         raise Rejected(Reason.INVALID_URL, f"{redact(url)}: not a URL that can be called") from None
+    raise Postponed(Reason.PHOTO_HOST_ERROR, f"{redact(url)}: {_what_broke(error)}") from error
+
+
+def _what_broke(error: Exception) -> str:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    said = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(error).__name__
-    raise Postponed(Reason.PHOTO_HOST_ERROR, f"{redact(url)}: {said}") from error
+    if isinstance(cause, socket.gaierror):
+        return cause.strerror or "the name cannot be resolved"
+    if isinstance(cause, OSError) and cause.errno is not None:
+        return os.strerror(cause.errno)
+    return type(error).__name__
 
 
 def _waited_for(error: TimeoutError) -> str:

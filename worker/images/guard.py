@@ -22,7 +22,7 @@ from worker.errors import Reason, Rejected
 from worker.images.addresses import Address, Reach, reach
 
 _LONGEST_URL = 8192
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # RFC 3986's characters. A URL of these alone is sent as it stands: requoting would break signed query strings.
 _PLAIN_URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -63,7 +63,7 @@ class AddressPolicy:
             Rejected: ``invalid_url`` or ``blocked_address``.
         """
         url = _parse(text)
-        host = _host(url)
+        host = host_of(url)
         if _is_under(host, self.denied_hosts):
             raise Rejected(Reason.BLOCKED_ADDRESS, f"{redact(url)}: the host is denied by settings")
         if host not in self.allowed_private_hosts:
@@ -146,6 +146,11 @@ class GuardedResolver(AbstractResolver):
             await self._inner.close()
 
 
+def host_of(url: URL) -> str:
+    """The host in the one form in which hosts are compared: lower case, no final dot, addresses in canonical form."""
+    return _canonical(url.raw_host or "")
+
+
 def redact(url: URL | str) -> str:
     """A URL for messages and logs: without credentials, query and fragment, which may be secrets; at most 200 long."""
     if isinstance(url, str):
@@ -164,7 +169,7 @@ def _parse(text: str) -> URL:
         raise Rejected(Reason.INVALID_URL, f"a URL of {len(text)} characters is longer than {_LONGEST_URL}")
     # yarl drops line breaks and tabs silently, so that the URL called would not be the URL read.
     if _CONTROL.search(text):
-        raise Rejected(Reason.INVALID_URL, "the URL holds control characters")
+        raise Rejected(Reason.INVALID_URL, "the URL holds control characters or halves of surrogate pairs")
     try:
         url = URL(text)
         port = url.port
@@ -179,12 +184,12 @@ def _parse(text: str) -> URL:
     _check_host(url)
     if _PLAIN_URL.fullmatch(text):
         verbatim = URL(text, encoded=True)
-        return verbatim.with_fragment(None) if verbatim.raw_host == url.raw_host else url
+        return verbatim.with_fragment(None) if (verbatim.raw_host or "").lower() == url.raw_host else url
     return url
 
 
 def _check_host(url: URL) -> None:
-    host = _host(url)
+    host = host_of(url)
     labels = host.split(".")
     if ":" in host:
         valid = "%" not in host and _address(host) is not None
@@ -196,10 +201,6 @@ def _check_host(url: URL) -> None:
         valid = len(host) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
     if not valid:
         raise Rejected(Reason.INVALID_URL, f"{redact(url)}: no valid host")
-
-
-def _host(url: URL) -> str:
-    return _canonical(url.raw_host or "")
 
 
 def _canonical(host: str) -> str:
@@ -234,4 +235,4 @@ def _configured_host(host: str) -> str:
             f"{host!r} is not a host; write a bare name or address such as 'cdn.example.com' or '127.0.0.1', "
             "without scheme, port or wildcard (subdomains are included)"
         ) from None
-    return _host(url)
+    return host_of(url)

@@ -21,6 +21,9 @@ def decode_inline(data: str, limit: int) -> bytes:
     size = len(data) // 4 * 3 - data[-2:].count("=")
     if size > limit:
         raise Rejected(Reason.PHOTO_TOO_LARGE, f"an inline photo of {size} bytes is larger than {limit}")
+    if data.endswith("==="):
+        # Python takes any number of padding characters.
+        raise Rejected(Reason.INVALID_EVENT, "an inline photo is not base64: excess padding")
     try:
         photo = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:

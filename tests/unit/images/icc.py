@@ -1,4 +1,4 @@
-"""ICC profiles made from their definitions, so that no test needs a file from elsewhere (ICC.1:2001-04, version 2.4)."""
+"""ICC profiles made from their definitions, so that no test needs a file from elsewhere (ICC.1:2001-04)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def inks() -> bytes:
 
 
 def ink_colour(cmyk: Floats) -> Floats:
-    """sRGB [..., 3] in 0..1 of inks [..., 4] in 0..1: each lets through its own light, as on a press, not pure CMY."""
+    """The colour, sRGB [..., 3] in 0..1, of inks [..., 4] in 0..1. As on a press, they are not pure CMY."""
     paper = np.array([1.0, 1.0, 1.0])
     solid = np.array([[0.0, 0.62, 0.88], [0.90, 0.10, 0.50], [1.0, 0.93, 0.10], [0.12, 0.11, 0.10]])
     through = [paper + cmyk[..., i, None] * (solid[i] - paper) for i in range(4)]

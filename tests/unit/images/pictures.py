@@ -43,15 +43,10 @@ FOUR: tuple[Colour, ...] = ((220, 20, 20), (20, 160, 20), (20, 20, 220), (230, 2
 def photo(size: tuple[int, int] = (640, 480), seed: int = 0) -> Image.Image:
     """Soft blotches of colour with some grain: compresses about as a photograph does."""
     rng = np.random.default_rng(seed)
-    layers = [
-        np.asarray(
-            Image.fromarray(
-                rng.integers(0, 256, (max(2, size[1] // step), max(2, size[0] // step), 3), np.uint8)
-            ).resize(size, Image.Resampling.BICUBIC),
-            np.float32,
-        )
-        for step in (4, 32, 128)
-    ]
+    layers = []
+    for step in (4, 32, 128):
+        coarse = rng.integers(0, 256, (max(2, size[1] // step), max(2, size[0] // step), 3), np.uint8)
+        layers.append(np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC), np.float32))
     return Image.fromarray((0.15 * layers[0] + 0.35 * layers[1] + 0.5 * layers[2]).astype(np.uint8))
 
 
@@ -64,4 +59,4 @@ def middle(pixels: Pixels) -> Colour:
 def difference(one: Colour, other: Colour) -> float:
     """ΔE2000 of two sRGB colours."""
     labs = [rgb2lab(np.array(colour, np.float64) / 255) for colour in (one, other)]
-    return float(deltaE_ciede2000(*labs))
+    return float(deltaE_ciede2000(*labs))  # type: ignore[no-untyped-call]

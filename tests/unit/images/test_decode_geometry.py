@@ -58,7 +58,9 @@ def test_broken_exif_is_ignored() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (64, 64), (60, 80), (500, 300), (1001, 77)])
 def test_the_result_is_a_contiguous_square_of_bytes(side: int, size: tuple[int, int]) -> None:
     pixels = decode(encode(plain("RGB", (9, 9, 9), size), "PNG"), side)
-    assert (pixels.shape, pixels.dtype, pixels.flags.c_contiguous) == ((side, side, 3), np.uint8, True)
+    assert pixels.shape == (side, side, 3)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -77,7 +79,7 @@ def test_a_small_picture_is_enlarged() -> None:
     assert (decode(encode(plain("RGB", (0, 0, 0), (6, 6)), "PNG"), 100) == 0).all()
 
 
-@pytest.mark.parametrize("size", [(1280, 960), (2001, 1503), (4000, 3000)])
+@pytest.mark.parametrize("size", [(1280, 960), (2001, 1503)])
 def test_drafting_a_jpeg_changes_next_to_nothing(size: tuple[int, int]) -> None:
     """Against the same pixels from a PNG, which has no draft mode."""
     data = encode(photo(size), "JPEG", quality=90)
