@@ -1,6 +1,7 @@
 """Embeddings in Redis: what was seen once is not downloaded, decoded and encoded again.
 
-A key names the encoder's fingerprint and the photo's (or text's) identity, never a label: a new head relabels from here.
+A key names the encoder's fingerprint and the photo's (or text's) identity, never a label: a new head relabels from
+here.
 A value carries dtype, width and a checksum; what does not fit is a miss. Redis is a help and no necessity: when it is
 slow or away the worker goes on without it, and asks again after a pause.
 """

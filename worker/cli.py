@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-from pathlib import Path
-from typing import Annotated
 
 import typer
 from kafka.errors import KafkaError

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -193,14 +194,19 @@ class Tagger:
 
     async def _load_one(self, photo: Photo, side: int) -> npt.NDArray[np.uint8] | EventError:
         try:
-            if photo.url is not None:
-                with metrics.stage("fetch"):
-                    data = await self._fetcher.fetch(photo.url)
-            else:
+            if photo.url is None:
                 data = images.decode_inline(photo.data or "", self._decode_limits.max_bytes)
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, self._decode, photo, data, side)
+                return await self._decode_in_thread(photo, data, side)
+            async with AsyncExitStack() as held:
+                with metrics.stage("fetch"):
+                    data = await held.enter_async_context(self._fetcher.photo(photo.url))
+                return await self._decode_in_thread(photo, data, side)
         except EventError as error:
             return error
+
+    async def _decode_in_thread(self, photo: Photo, data: bytes, side: int) -> npt.NDArray[np.uint8]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._decoders, self._decode, photo, data, side)
 
     def _decode(self, photo: Photo, data: bytes, side: int) -> npt.NDArray[np.uint8]:
         # A wrong digest must not name the embedding: it would poison the cache for the photo that it belongs to.
@@ -252,7 +258,7 @@ class Tagger:
 
 def pool(embeddings: Sequence[Embedding]) -> Embedding:
     """Several photos of one listing, float16 [width] each -> one embedding of length 1, float16 [width]."""
-    mean = np.mean(np.stack(embeddings), axis=0, dtype=np.float32)
+    mean: npt.NDArray[np.float32] = np.stack(embeddings).astype(np.float32).mean(axis=0)
     return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float16)
 
 

@@ -51,18 +51,12 @@ class Triton:
 
     def __init__(self, settings: TritonSettings) -> None:
         self._settings = settings
+        self._credentials = _credentials(settings) if settings.tls else None
         self._client: Any = None
         self._limits: dict[str, Limits] = {}
 
     async def __aenter__(self) -> Self:
-        settings = self._settings
-        credentials = None
-        if settings.tls:
-            credentials = grpc.ssl_channel_credentials(
-                *(Path(name).read_bytes() if name else None
-                  for name in (settings.ca_file, settings.key_file, settings.certificate_file))
-            )  # fmt: skip
-        self._client = triton.InferenceServerClient(settings.url, creds=credentials, channel_args=_CHANNEL)
+        self._client = triton.InferenceServerClient(self._settings.url, creds=self._credentials, channel_args=_CHANNEL)
         return self
 
     async def __aexit__(
@@ -161,3 +155,8 @@ class Triton:
             if status in ("StatusCode.NOT_FOUND", "StatusCode.UNAVAILABLE"):
                 raise ReleaseGone(message) from None
             raise Unavailable("triton", f"{status.removeprefix('StatusCode.')}: {message}") from None
+
+
+def _credentials(settings: TritonSettings) -> grpc.ChannelCredentials:
+    files = (settings.ca_file, settings.key_file, settings.certificate_file)
+    return grpc.ssl_channel_credentials(*(Path(name).read_bytes() if name else None for name in files))

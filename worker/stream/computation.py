@@ -1,4 +1,4 @@
-"""The bridge from Kafka's threads to the tagger's event loop, with patience for Triton and care for what is unexpected."""
+"""The bridge from Kafka's threads to the tagger's event loop: patient with Triton, careful with the unexpected."""
 
 from __future__ import annotations
 

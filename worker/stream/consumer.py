@@ -99,16 +99,16 @@ class Stream:
         if self._in_flight.failed:
             self._rewind("transaction_failed")
         reading = self._in_flight.has_room() and not self._computation.waits
-        self._steer(reading)
+        self._steer(reading=reading)
         timeout = _POLL_SECONDS if reading else 0.0
         polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=self._settings.max_batch)
         if polled:
             self._take(polled)
         elif not reading:
             self._in_flight.wait_for_room(_POLL_SECONDS)
-        self._report_lag(reading)
+        self._report_lag(reading=reading)
 
-    def _steer(self, reading: bool) -> None:
+    def _steer(self, *, reading: bool) -> None:
         """Pause what must wait and resume the rest; a paused partition still heartbeats."""
         owned = self._ownership.partitions()
         pause = self._delays.holding(datetime.now(UTC)) & owned if reading else owned
@@ -142,8 +142,7 @@ class Stream:
         items = [Item(partition, record.offset, Envelope.open(record, retried=retried)) for record in records]
         due, waiting = self._delays.split(items, now)
         if waiting is not None:
-            assert waiting.envelope.due is not None
-            self._delays.hold(partition, waiting.envelope.due)
+            self._delays.hold(partition, waiting)
             self._consumer.pause(partition)
             self._consumer.seek(partition, waiting.offset)
         return due
@@ -168,7 +167,7 @@ class Stream:
         self._in_flight.clear()
         log.info("rewound", cause=cause)
 
-    def _report_lag(self, reading: bool) -> None:
+    def _report_lag(self, *, reading: bool) -> None:
         self._progress.turned(reading=reading)
         if (now := time.monotonic()) < self._lag_due:
             return

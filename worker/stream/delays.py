@@ -27,9 +27,10 @@ class Delays:
                 return items[:index], item
         return items, None
 
-    def hold(self, partition: TopicPartition, until: datetime) -> None:
-        """Let a partition wait."""
-        self._until[partition] = until
+    def hold(self, partition: TopicPartition, first: Item) -> None:
+        """Let a partition wait until its first item is due."""
+        if first.envelope.due is not None:
+            self._until[partition] = first.envelope.due
 
     def holding(self, now: datetime) -> frozenset[TopicPartition]:
         """The partitions that still wait; the others are forgotten."""

@@ -13,7 +13,7 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 log = structlog.get_logger(__name__)
 
 
-class Ownership(ConsumerRebalanceListener):
+class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python is untyped
     """Gives every assignment of a partition a number, its lease.
 
     A batch remembers the leases under which it was read. When a partition was taken away in between, even if it came

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -86,7 +86,7 @@ class Committer(threading.Thread):
         started = time.perf_counter()
         try:
             self._commit(batches)
-        except (KafkaError, CancelledError) as error:
+        except (KafkaError, CancelledError, TimeoutError) as error:
             metrics.TRANSACTIONS.labels("aborted").inc()
             log.warning("transaction_failed", error=f"{type(error).__name__}: {error}"[:300])
             self._recover()
@@ -120,18 +120,24 @@ class Committer(threading.Thread):
         self, publications: Sequence[Publication], offsets: Mapping[TopicPartition, OffsetAndMetadata], metadata: Any
     ) -> None:
         producer = self._producer
-        producer.begin_transaction()
-        for record in publications:
-            producer.send(record.topic, key=record.key, value=record.value, headers=record.headers)
-        producer.send_offsets_to_transaction(offsets, metadata)
-        producer.commit_transaction()
+
+        def transact() -> None:
+            producer.begin_transaction()
+            for record in publications:
+                producer.send(record.topic, key=record.key, value=record.value, headers=record.headers)
+            producer.send_offsets_to_transaction(offsets, metadata)
+            producer.commit_transaction()
+
+        # kafka-python waits for a transaction without a limit. The broker does not: after its time limit it has
+        # aborted the transaction, and there is nothing left to wait for.
+        within(self._stream.transaction_timeout, transact)
 
     def _recover(self) -> None:
         """Leave no open transaction behind, and have a producer that works, however long that takes."""
         try:
-            self._producer.abort_transaction()
-        except (KafkaError, AssertionError, ValueError) as error:
-            # Fatal for this producer (fenced, or its epoch is gone). A new one with the same transactional id
+            within(self._stream.transaction_timeout / 2, self._producer.abort_transaction)
+        except (KafkaError, AssertionError, ValueError, TimeoutError) as error:
+            # Fatal for this producer (fenced, its epoch gone, or silent). A new one with the same transactional id
             # completes or aborts whatever the old one left.
             log.info("producer_renewed", cause=f"{type(error).__name__}: {error}"[:300])
             self._close()
@@ -172,8 +178,29 @@ class Committer(threading.Thread):
 
     def _close(self) -> None:
         if self._producer is not None:
-            self._producer.close(timeout=1)
+            try:
+                self._producer.close(timeout=1)
+            except KafkaError as error:  # records of an aborted transaction that will never be delivered
+                log.debug("producer_closed", unsent=str(error))
             self._producer = None
+
+
+def within(seconds: float, call: Callable[[], None]) -> None:
+    """Make a call that knows no time limit, and wait for ``seconds`` at most.
+
+    Raises:
+        TimeoutError: it has not returned; its thread is left behind and ends with the process at the latest.
+    """
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:  # whatever it is, it is the caller's
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="transaction", daemon=True).start()
+    done.result(seconds)
 
 
 def _count(

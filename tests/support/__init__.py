@@ -1,0 +1,1 @@
+"""What tests need from more than one folder: events to publish, a worker to run, outputs to read."""
