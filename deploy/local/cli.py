@@ -1,4 +1,4 @@
-"""``stack up | down | status``: the local stack from the command line."""
+"""``stack up | down | status | install``: the local stack from the command line."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ def up(
     _console.print("\nFor a worker that uses this stack:\n")
     for name, value in stack.settings().items():
         _console.print(f"export {name}={shlex.quote(value)}", highlight=False, soft_wrap=True)
+
+
+@stack_app.command()
+def install(components: _Components = None) -> None:
+    """Install what is missing, and start nothing."""
+    try:
+        LocalStack(components=components or COMPONENTS).install()
+    except (StackError, ValueError) as error:
+        _fail(error)
 
 
 @stack_app.command()

@@ -41,7 +41,7 @@ def java() -> str:
     """
     home = os.environ.get("JAVA_HOME")
     program = (shutil.which("java", path=f"{home}/bin") if home else None) or _program(
-        "java", package="openjdk-17-jre-headless", otherwise=f"install a JDK {JAVA_RELEASE} or newer"
+        "java", package="default-jre-headless", otherwise=f"install a JDK {JAVA_RELEASE} or newer"
     )
     version = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=30).stderr
     match = re.search(r'version "(\d+)', version)
