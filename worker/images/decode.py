@@ -10,6 +10,7 @@ before a pixel is decoded. Everything that Pillow does with hostile bytes ends i
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import warnings
 import zlib
@@ -30,11 +31,24 @@ from worker.images.profiles import to_srgb
 Pixels = npt.NDArray[np.uint8]
 
 _log = structlog.get_logger(__name__)
+# Pillow also logs what it dislikes in a file; that is ours to say, once, in the rejection.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 _budget = MemoryBudget()
 
 _WHITE = (255, 255, 255)
-# What Pillow raises on damaged files, beyond its own exceptions: its parsers index, unpack and inflate what they read.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, struct.error, zlib.error)
+# What Pillow raises on damaged files, beyond its own exceptions: its parsers index, unpack and inflate what they read,
+# and the AVIF decoder knows RuntimeError only.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 _TRANSPOSITION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
