@@ -1,9 +1,12 @@
-"""``colour-worker``: the command line."""
+"""``colour-worker``: the command line. Each command is a room of its own; here they only get their names."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from kafka.errors import KafkaError
@@ -12,15 +15,23 @@ from pydantic_core import PydanticUndefined
 from rich.console import Console
 from rich.table import Table
 
+from deploy.local.cli import stack_app
+from worker import schemas as documents
 from worker import service
 from worker.errors import ColourTaggerError
 from worker.observe import logs
+from worker.publish import publish
 from worker.settings import Settings, environment_name
+from worker.stream import topics as topic_names
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Gives every new marketplace listing one of 18 colours."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Gives every new marketplace listing one of 18 colours.",
 )
 console = Console()
+_CREDENTIALS = re.compile(r"//[^/@]+@")
 
 
 @app.command()
@@ -31,36 +42,60 @@ def run() -> None:
     asyncio.run(service.run(settings))
 
 
+app.command()(publish)
+app.add_typer(stack_app, name="stack")
+
+
+@app.command()
+def topics() -> None:
+    """Create the topics that are missing."""
+    settings = Settings.load()
+    names = topic_names.Topics.from_settings(settings)
+    made = topic_names.ensure(settings, names.all)
+    for name in names.all:
+        console.print(f"{name}  [dim]{'created' if name in made else 'there'}[/]", highlight=False)
+
+
 @app.command(name="settings")
 def list_settings() -> None:
     """List every setting with its environment variable, value and meaning."""
     settings = Settings.load()
-    table = Table("environment variable", "value", "meaning", title="Settings")
-    for group, info in Settings.model_fields.items():
+    table = Table(title="Settings (changed ones are yellow)")
+    table.add_column("environment variable", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("meaning")
+    for group in Settings.model_fields:
         values = getattr(settings, group)
         table.add_section()
         for name, field in type(values).model_fields.items():
             value = getattr(values, name)
+            shown = "********" if isinstance(value, SecretStr) else _CREDENTIALS.sub("//********@", str(value))
             default = field.get_default(call_default_factory=True)
-            shown = "********" if isinstance(value, SecretStr) else str(value)
-            style = "" if default is PydanticUndefined or value == default else "bold yellow"
+            changed = field.default_factory is None and default is not PydanticUndefined and value != default
             table.add_row(
-                environment_name(group, name), f"[{style}]{shown}[/]" if style else shown, field.description or ""
+                environment_name(group, name), shown, field.description or "", style="yellow" if changed else ""
             )
-        del info
     console.print(table)
+
+
+@app.command()
+def schemas(
+    folder: Annotated[Path, typer.Option(help="Where the documents are written.")] = documents.FOLDER,
+) -> None:
+    """Write the JSON Schemas and the AsyncAPI document of the topics."""
+    for path in documents.write(folder):
+        console.print(str(path), highlight=False)
 
 
 def main() -> None:
     """The console script: errors that a person can mend are one sentence, not a traceback."""
+    errors = Console(stderr=True, highlight=False)
     try:
         app()
     except ColourTaggerError as error:
-        Console(stderr=True).print(f"[bold red]{error}[/]", highlight=False)
+        errors.print(str(error), style="bold red", markup=False)
         sys.exit(2)
     except KafkaError as error:
-        Console(stderr=True).print(
-            f"[bold red]Kafka: {type(error).__name__}: {error}[/]; is COLOUR_KAFKA__BOOTSTRAP_SERVERS right?",
-            highlight=False,
-        )
+        errors.print(f"Kafka: {type(error).__name__}: {error}", style="bold red", markup=False)
+        errors.print("Is COLOUR_KAFKA__BOOTSTRAP_SERVERS right, and does the broker run?")
         sys.exit(3)

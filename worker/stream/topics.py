@@ -56,7 +56,7 @@ def ensure(settings: Settings, names: Sequence[str]) -> list[str]:
         ConfigurationError: a topic is missing and ``COLOUR_TOPICS__CREATE`` is off, or the broker refuses to make it.
         KafkaError: Kafka does not answer.
     """
-    admin = KafkaAdminClient(**settings.kafka.client(), client_id="colour-worker-topics")
+    admin = KafkaAdminClient(**settings.kafka.client(), client_id="colour-worker-topics", bootstrap_timeout_ms=15_000)
     try:
         present = set(admin.list_topics())
         missing = [name for name in names if name not in present]

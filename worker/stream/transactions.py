@@ -196,7 +196,7 @@ def within(seconds: float, call: Callable[[], None]) -> None:
     def run() -> None:
         try:
             done.set_result(call())
-        except BaseException as error:  # whatever it is, it is the caller's
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's to judge
             done.set_exception(error)
 
     threading.Thread(target=run, name="transaction", daemon=True).start()
