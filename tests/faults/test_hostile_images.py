@@ -131,8 +131,8 @@ def _jpeg_of(width: int, height: int, *, progressive: bool = False) -> bytes:
     return bytes(data)
 
 
-def _jpeg_of_many_scans(scans: int) -> bytes:
-    data = encode(plain("RGB", (200, 0, 0), (640, 480)), "JPEG", progressive=True)
+def _jpeg_of_many_scans(scans: int, size: tuple[int, int] = (640, 480)) -> bytes:
+    data = encode(plain("RGB", (200, 0, 0), size), "JPEG", progressive=True)
     last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
     return data[:end] + data[last:end] * scans + data[end:]
 
@@ -174,6 +174,7 @@ def test_bombs_are_refused_by_their_headers() -> None:
             "WebP below the limit of pixels": _webp_of(9_900, 9_900),
             "BMP": _bmp_of(60_000, 60_000),
             "JPEG of 5,000 scans": _jpeg_of_many_scans(5_000),
+            "48 MP in 50 scans": _jpeg_of_many_scans(40, (8_000, 6_000)),
         }
     )
     assert {name: cost.outcome for name, cost in found.items()} == dict.fromkeys(found, "decompression_bomb")

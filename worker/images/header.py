@@ -11,6 +11,8 @@ from worker.errors import Reason, Rejected
 # Bytes of memory a pixel while a file is decoded at full size, buffers of the codec included. Measured: PNG 4.3 to 9.3,
 # WebP 16.3, AVIF 9.7 at 8 bits, TIFF 4.3 to 8.4, BMP 4.3; tests/unit/images/test_decode_memory.py holds them to it.
 _BYTES_PER_PIXEL = {"JPEG": 5, "MPO": 5, "PNG": 10, "WEBP": 17, "AVIF": 16, "GIF": 10, "BMP": 8, "TIFF": 10}
+# How many scans a JPEG of ``max_pixels`` may have; smaller ones more. 64 MP in ten scans take about a second.
+_SCANS_OF_THE_LARGEST = 16
 _TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 322, 323
 
 
@@ -118,8 +120,12 @@ def _coefficients(
     """
     # Pillow has read up to the first scan's header. Inside compressed data, FF is always followed by 00.
     scans = 1 + data.count(b"\xff\xda", image.fp.tell() if image.fp else 0)
-    if scans > limits.max_scans:
-        raise Rejected(Reason.DECOMPRESSION_BOMB, f"a JPEG of {scans} scans; at most {limits.max_scans} are decoded")
+    allowed = min(limits.max_scans, _SCANS_OF_THE_LARGEST * limits.max_pixels // max(1, full[0] * full[1]))
+    if scans > allowed:
+        raise Rejected(
+            Reason.DECOMPRESSION_BOMB,
+            f"a JPEG of {full[0]}x{full[1]} in {scans} scans; at most {allowed} are decoded",
+        )
     if scans == 1:
         return 0
     across, down = max(layer[1] for layer in image.layer), max(layer[2] for layer in image.layer)
