@@ -23,7 +23,7 @@ _DEAD_LETTER_HEADERS = {
     "colour-source-offset": "its offset, as a decimal number",
     "colour-source-timestamp": "its Kafka timestamp, RFC 3339",
     "colour-worker-version": "the worker that gave it up",
-    "colour-value-omitted-bytes": "only on originals too large to be copied: their size; read them at the source offset",
+    "colour-value-omitted-bytes": "only on originals too large to be copied: their size; they are at the source offset",
 }
 
 

@@ -24,7 +24,7 @@ def test_committed_documents_are_those_of_the_code(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "written_by_us"), [("listing.created.v1.json", False), ("listing.coloured.v1.json", True)]
 )
-def test_today_breaks_nobody_who_relies_on_the_first_version(name: str, written_by_us: bool) -> None:
+def test_today_breaks_nobody_who_relies_on_the_first_version(name: str, *, written_by_us: bool) -> None:
     frozen = json.loads((FROZEN / name).read_text(encoding="utf-8"))
     assert schemas.breaks(frozen, schemas.documents()[name], written_by_us=written_by_us) == []
 
@@ -59,5 +59,5 @@ def test_a_new_demand_on_publishers_is_found() -> None:
 @pytest.mark.parametrize(
     ("name", "written_by_us"), [("listing.created.v1.json", False), ("listing.coloured.v1.json", True)]
 )
-def test_a_new_optional_field_is_safe(name: str, written_by_us: bool) -> None:
+def test_a_new_optional_field_is_safe(name: str, *, written_by_us: bool) -> None:
     assert schemas.breaks(*changed(name, "add"), written_by_us=written_by_us) == []

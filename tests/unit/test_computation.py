@@ -1,0 +1,71 @@
+"""Between Kafka's threads and the tagger: patience, and one event's bug is no other's."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
+
+import pytest
+
+from worker.errors import Reason, Rejected, Unavailable
+from worker.stream.computation import Computation
+from worker.tagger import Outcome, Tagger
+
+FINE = Rejected(Reason.NO_PHOTO, "stands for any answer")
+
+
+class Scripted:
+    """Answers each batch as a function says: the seam is the tagger's one method."""
+
+    def __init__(self, answer: Callable[[Sequence[bytes | None]], list[Outcome]]) -> None:
+        self._answer = answer
+
+    async def tag(self, values: Sequence[bytes | None]) -> list[Outcome]:
+        return self._answer(values)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def compute(loop: asyncio.AbstractEventLoop, answer: Callable[[Sequence[bytes | None]], list[Outcome]]) -> Computation:
+    return Computation(cast("Tagger", Scripted(answer)), loop, retry_delay=0.001)
+
+
+def test_an_event_that_brings_out_a_bug_is_rejected_alone(loop: asyncio.AbstractEventLoop) -> None:
+    def answer(values: Sequence[bytes | None]) -> list[Outcome]:
+        if b"poison" in values:
+            raise ZeroDivisionError("a bug")
+        return [FINE] * len(values)
+
+    outcomes = compute(loop, answer).submit([b"a", b"poison", b"b"]).result(5)
+    assert outcomes[0] is outcomes[2] is FINE
+    poisoned = outcomes[1]
+    assert isinstance(poisoned, Rejected)
+    assert poisoned.reason is Reason.INTERNAL_ERROR
+
+
+def test_a_batch_waits_for_a_neighbour_and_is_then_answered(loop: asyncio.AbstractEventLoop) -> None:
+    computation: Computation
+    waited: list[bool] = []
+    attempts = iter(range(10))
+
+    def answer(values: Sequence[bytes | None]) -> list[Outcome]:
+        waited.append(computation.waits)
+        if next(attempts) < 3:
+            raise Unavailable("triton", "away")
+        return [FINE] * len(values)
+
+    computation = compute(loop, answer)
+    assert computation.submit([b"a"]).result(5) == [FINE]
+    assert waited == [False, True, True, True]
+    assert not computation.waits
