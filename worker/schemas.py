@@ -85,7 +85,9 @@ def breaks(before: dict[str, Any], after: dict[str, Any], *, written_by_us: bool
 
 def _type(schema: dict[str, Any]) -> str:
     """What kind of value a property holds, without its limits and descriptions."""
-    kinds = {name: schema[name] for name in ("type", "$ref", "const", "enum", "format") if name in schema}
+    kinds: dict[str, Any] = {
+        name: schema[name] for name in ("type", "$ref", "const", "enum", "format") if name in schema
+    }
     if "anyOf" in schema:
         kinds["anyOf"] = sorted(_type(option) for option in schema["anyOf"])
     if "items" in schema:

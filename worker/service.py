@@ -16,6 +16,7 @@ import structlog
 
 from worker import images
 from worker.cache import EmbeddingCache
+from worker.errors import ConfigurationError
 from worker.models import Releases, Triton
 from worker.observe import http
 from worker.observe.progress import Progress
@@ -65,7 +66,20 @@ async def tagging(settings: Settings) -> AsyncIterator[Models]:
 
 
 def make_fetcher(settings: ImageSettings) -> images.PhotoFetcher:
-    """The fetcher that the settings describe."""
+    """The fetcher that the settings describe.
+
+    Raises:
+        ConfigurationError: a host is not written as a bare host.
+    """
+    try:
+        policy = images.AddressPolicy(
+            allowed_private_hosts=frozenset(settings.allowed_private_hosts),
+            allowed_hosts=frozenset(settings.allowed_hosts),
+            denied_hosts=frozenset(settings.denied_hosts),
+            allowed_ports=frozenset(settings.allowed_ports),
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"COLOUR_IMAGES__…: {error}") from None
     return images.PhotoFetcher(
         limits=images.FetchLimits(
             connect_timeout=settings.connect_timeout,
@@ -75,12 +89,7 @@ def make_fetcher(settings: ImageSettings) -> images.PhotoFetcher:
             max_per_host=settings.max_per_host,
             max_connections=settings.max_connections,
         ),
-        policy=images.AddressPolicy(
-            allowed_private_hosts=frozenset(settings.allowed_private_hosts),
-            allowed_hosts=frozenset(settings.allowed_hosts),
-            denied_hosts=frozenset(settings.denied_hosts),
-            allowed_ports=frozenset(settings.allowed_ports),
-        ),
+        policy=policy,
     )
 
 

@@ -9,6 +9,7 @@ import subprocess
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient
@@ -39,7 +40,7 @@ def test_every_event_is_answered_once_the_broken_ones_with_their_reason(
     workers.start()
     good = host(photos, "red.jpg", events.photo())
     sound = events.photo()
-    published = [
+    published: list[dict[str, Any] | tuple[str, bytes]] = [
         events.listing("by-url", good),
         events.listing("inline", events.inline(events.photo((20, 60, 200)))),
         events.listing("three-of-five", *(host(photos, f"{i}.png", events.photo(container="PNG")) for i in range(5))),

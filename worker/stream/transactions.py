@@ -195,7 +195,8 @@ def within(seconds: float, call: Callable[[], None]) -> None:
 
     def run() -> None:
         try:
-            done.set_result(call())
+            call()
+            done.set_result(None)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's to judge
             done.set_exception(error)
 
