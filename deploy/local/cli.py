@@ -123,7 +123,7 @@ def _shortened(path: Path) -> str:
 
 
 def _fail(error: Exception) -> None:
-    _errors.print(str(error), style="red", highlight=False, markup=False)
+    _errors.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(1)
 
 
