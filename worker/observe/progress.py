@@ -47,6 +47,15 @@ class Progress:
         """A transaction was committed."""
         self._advance()
 
+    def excused(self) -> None:
+        """Nothing can progress at present, and it is no fault of ours."""
+        self._advance()
+
+    def idle(self) -> float:
+        """Seconds since something progressed, or since there was nothing to do."""
+        with self._lock:
+            return self._clock() - self._progressed
+
     def measured(self, *, partitions: int, waiting: int) -> None:
         """How many partitions are assigned, and how many records wait in them that could be read now."""
         with self._lock:

@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.1
 _LAG_SECONDS = 1.0
+_PROBE_SECONDS = 10.0
 
 
 class Stream:
@@ -183,6 +184,16 @@ class Stream:
             if partition not in held:
                 waiting += max(0, end - position)
         self._progress.measured(partitions=len(owned), waiting=waiting)
+        if self._progress.idle() > _PROBE_SECONDS and not self._kafka_answers(owned):
+            self._progress.excused()
+
+    def _kafka_answers(self, owned: frozenset[TopicPartition]) -> bool:
+        """Whether it is Kafka that keeps us waiting: while it is away a restart of this process would not help."""
+        try:
+            self._consumer.end_offsets(list(owned)[:1], timeout_ms=1_000)
+        except KafkaError:
+            return False
+        return True
 
 
 def _make_consumer(kafka: KafkaSettings, settings: StreamSettings) -> Any:
