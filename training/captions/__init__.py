@@ -1,0 +1,1 @@
+"""Colour words and item words in Russian and English, and the titles made of them."""

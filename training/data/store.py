@@ -1,0 +1,141 @@
+"""Cut-outs and backgrounds as memory-mapped uint8 arrays, made once, so that the loader is plain NumPy and OpenCV."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training.captions.items import ITEMS, item_of
+from training.data.cutouts import Pixels, cut_out, lab_statistics
+from training.data.labels import LABELS, target
+from training.data.sources import Skipped, read
+
+CUTOUT_SIDE = 128
+STREET_SIDE = 160
+
+
+@dataclass(frozen=True)
+class Store:
+    """What a training run reads.
+
+    Parameters:
+        cutouts: uint8 [N, 128, 128, 4], items on transparency.
+        targets: float32 [N, 18], label distributions.
+        lab: float32 [N, 6], see ``lab_statistics``.
+        items: int64 [N], index into ``captions.items.ITEMS`` or -1.
+        titles: N titles as the shop wrote them, "" where there is none.
+        street: uint8 [M, 160, 160, 3], unlabelled photos of the target domain, resized without keeping the aspect.
+        street_aspect: float32 [M], width / height before that.
+        street_items: int64 [M].
+    """
+
+    cutouts: Pixels
+    targets: NDArray[np.float32]
+    lab: NDArray[np.float32]
+    items: NDArray[np.int64]
+    titles: list[str]
+    street: Pixels
+    street_aspect: NDArray[np.float32]
+    street_items: NDArray[np.int64]
+
+
+def decode_rgb(data: bytes) -> Pixels | None:
+    """JPEG or PNG bytes at their own size; None where OpenCV cannot read them. (Shop photos are plain sRGB.)"""
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return None if bgr is None else np.ascontiguousarray(bgr[:, :, ::-1]).astype(np.uint8)
+
+
+def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> Skipped:
+    """Write the store.
+
+    Parameters:
+        labelled: sources of photos on white with colours.
+        street: sources of people's own photos, colours unused.
+        folder: where the arrays go.
+        cap: at most this many cut-outs a colour; the shops have 50 times as much black as turquoise.
+
+    Returns:
+        the rows that could not be used.
+    """
+    skipped = Skipped()
+    rgba: list[Pixels] = []
+    targets, labs, items, titles = [], [], [], []
+    count = np.zeros(len(LABELS))
+    for path in labelled:
+        rows = list(read(path, skipped))
+        for row in tqdm([rows[i] for i in np.random.default_rng(0).permutation(len(rows))], desc=path.stem):
+            rgb = decode_rgb(row.image)
+            if rgb is None:
+                skipped.add(row.id, "not an image")
+                continue
+            cut = cut_out(rgb, CUTOUT_SIDE)
+            if cut is None:
+                skipped.add(row.id, "no item on white found")
+                continue
+            lab = lab_statistics(cut)
+            label = target(row.colour, row.raw_colour, lab)
+            if label is None:
+                skipped.add(row.id, f"label {row.raw_colour!r} contradicts the pixels or has no mapping")
+                continue
+            main = int(label.argmax())
+            if count[main] >= cap:
+                continue
+            count[main] += 1
+            rgba.append(cut)
+            targets.append(label)
+            labs.append(lab)
+            items.append(item_of(row.category))
+            titles.append(row.title)
+    photos, aspects, kinds = [], [], []
+    for path in street:
+        for row in tqdm(read(path, skipped), desc=path.stem):
+            rgb = decode_rgb(row.image)
+            if rgb is None:
+                skipped.add(row.id, "not an image")
+                continue
+            photos.append(cv2.resize(rgb, (STREET_SIDE, STREET_SIDE), interpolation=cv2.INTER_AREA))
+            aspects.append(rgb.shape[1] / rgb.shape[0])
+            kinds.append(item_of(row.category))
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "cutouts.npy", np.stack(rgba))
+    np.save(folder / "targets.npy", np.stack(targets))
+    np.save(folder / "lab.npy", np.stack(labs))
+    np.save(folder / "items.npy", np.array(items, np.int64))
+    np.save(folder / "street.npy", np.stack(photos) if photos else np.zeros((0, STREET_SIDE, STREET_SIDE, 3), np.uint8))
+    np.save(folder / "street_aspect.npy", np.array(aspects, np.float32))
+    np.save(folder / "street_items.npy", np.array(kinds, np.int64))
+    summary = {"titles": titles, "items": [item.key for item in ITEMS], "skipped": skipped.rows}
+    (folder / "rows.json").write_text(json.dumps(summary, ensure_ascii=False), encoding="utf-8")
+    return skipped
+
+
+def load(folder: Path) -> Store:
+    """Open the store; the pixel arrays stay on disk and are paged in.
+
+    Raises:
+        FileNotFoundError: ``colour-train prepare`` has not been run for this folder.
+    """
+    if not (folder / "rows.json").is_file():
+        raise FileNotFoundError(f"{folder} holds no store; run `colour-train prepare` first")
+    rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+
+    def mapped(name: str) -> Pixels:
+        array: Pixels = np.load(folder / f"{name}.npy", mmap_mode="r")
+        return array
+
+    return Store(
+        cutouts=mapped("cutouts"),
+        targets=np.load(folder / "targets.npy"),
+        lab=np.load(folder / "lab.npy"),
+        items=np.load(folder / "items.npy"),
+        titles=rows["titles"],
+        street=mapped("street"),
+        street_aspect=np.load(folder / "street_aspect.npy"),
+        street_items=np.load(folder / "street_items.npy"),
+    )

@@ -1,0 +1,77 @@
+"""The text tower: read the colour and the item out of a title, and ignore the rest.
+
+Titles are generated, so their colour and item are known. Two sets of free prototypes (18 colours and "none named",
+the items and "none named") pull the embedding by cross-entropy. Afterwards the tower is locked and the image tower is
+trained towards its embeddings, as in LiT (arXiv 2111.07991) with the roles exchanged.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from torch.nn import functional as F
+
+from training.captions.items import ITEMS
+from training.captions.titles import caption, corpus
+from training.data.labels import LABELS
+from training.towers import tokenizer as bpe
+
+TEMPERATURE = 12.0
+
+
+def batch(size: int, rng: random.Random, shop: list[tuple[str, int, int]]) -> tuple[list[str], list[int], list[int]]:
+    """Titles with the index of their colour (18: none) and item (``len(ITEMS)``: none)."""
+    texts, colours, items = [], [], []
+    for _ in range(size):
+        if shop and rng.random() < 0.15:
+            title, colour, item = rng.choice(shop)
+        else:
+            colour = rng.randrange(len(LABELS)) if rng.random() < 0.88 else len(LABELS)
+            item = rng.randrange(len(ITEMS)) if rng.random() < 0.75 or colour == len(LABELS) else len(ITEMS)
+            named = LABELS[colour] if colour < len(LABELS) else None
+            title = caption(named, item if item < len(ITEMS) else -1, rng, noise=0.45)
+        texts.append(title)
+        colours.append(colour)
+        items.append(item)
+    return texts, colours, items
+
+
+def train(clip: Any, folder: Path, steps: int, seed: int, shop: list[tuple[str, int, int]]) -> Tokenizer:
+    """Train ``clip.text`` in place; writes ``tokenizer.json`` and ``text.pt``.
+
+    Parameters:
+        shop: real titles with colour and item index, both certain.
+    """
+    rng = random.Random(seed)
+    torch.manual_seed(seed)
+    tokenizer = bpe.train(corpus(60_000, seed) + [title for title, _, _ in shop], clip.vocab_size, clip.context_length)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    width = clip.text.output_dim
+    colours = nn.Parameter(F.normalize(torch.randn(len(LABELS) + 1, width), dim=-1))
+    items = nn.Parameter(F.normalize(torch.randn(len(ITEMS) + 1, width), dim=-1))
+    optimiser = torch.optim.AdamW([*clip.text.parameters(), colours, items], lr=2e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, steps, pct_start=0.1)
+    started, clip_text = time.monotonic(), clip.text.train()
+    for step in range(steps):
+        texts, colour, item = batch(192, rng, shop)
+        embedding = F.normalize(clip_text(bpe.encode(tokenizer, texts)), dim=-1)
+        by_colour = TEMPERATURE * embedding @ F.normalize(colours, dim=-1).T
+        by_item = TEMPERATURE * embedding @ F.normalize(items, dim=-1).T
+        loss = F.cross_entropy(by_colour, torch.tensor(colour)) + 0.5 * F.cross_entropy(by_item, torch.tensor(item))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if step % 100 == 99:
+            right = (by_colour.argmax(1) == torch.tensor(colour)).float().mean()
+            print(f"text {step + 1}/{steps} loss {loss:.3f} colour {right:.3f} {time.monotonic() - started:.0f} s", flush=True)
+    torch.save(clip.text.state_dict(), folder / "text.pt")
+    clip.text.eval()
+    return tokenizer

@@ -1,0 +1,66 @@
+"""Build a CLIP from a JSON file by open_clip, and its colour prototypes from texts."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional as F
+
+import training.towers.image  # noqa: F401  registers the tower with timm
+from training.captions.items import ITEMS
+from training.captions.titles import caption, plain_queries, prompts
+from training.data.labels import LABELS
+from training.towers.tokenizer import encode
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """L2-normalised text embeddings: colours [18, D], items [I, D], both together [18 * I, D] (colour-major)."""
+
+    colours: Tensor
+    items: Tensor
+    joint: Tensor
+
+
+def create(name: str, pretrained: str | None = None) -> Any:
+    """An open_clip model.
+
+    Parameters:
+        name: one of ``towers/configs``, any that open_clip knows, or a local ``.json``.
+        pretrained: a tag or a local file; refused if it cannot be loaded.
+    """
+    open_clip.add_model_config(CONFIGS)
+    if name.endswith(".json"):
+        open_clip.add_model_config(Path(name))
+        name = Path(name).stem
+    return open_clip.create_model(name, pretrained=pretrained, require_pretrained=pretrained is not None)
+
+
+@torch.no_grad()
+def prototypes(text: torch.nn.Module, tokenizer: Tokenizer, seed: int = 0) -> Prototypes:
+    """Mean embeddings of every way to write a colour, an item, and the two together."""
+    rng = random.Random(seed)
+
+    def mean(texts: list[str]) -> Tensor:
+        return F.normalize(F.normalize(text(encode(tokenizer, texts)), dim=-1).mean(0), dim=-1)
+
+    return Prototypes(
+        colours=torch.stack([mean(prompts(label)) for label in LABELS]),
+        items=torch.stack([mean([noun for noun, _ in item.ru] + list(item.en)) for item in ITEMS]),
+        joint=torch.stack(
+            [
+                mean([*plain_queries(label, i), *(caption(label, i, rng, 0) for _ in range(4))])
+                for label in LABELS
+                for i in range(len(ITEMS))
+            ]
+        ),
+    )

