@@ -18,6 +18,7 @@ from rich.table import Table
 from deploy.local.cli import stack_app
 from worker import schemas as documents
 from worker import service
+from worker.deadletters import deadletters_app
 from worker.errors import ColourTaggerError
 from worker.observe import logs
 from worker.publish import publish
@@ -43,6 +44,7 @@ def run() -> None:
 
 
 app.command()(publish)
+app.add_typer(deadletters_app, name="deadletters")
 app.add_typer(stack_app, name="stack")
 
 

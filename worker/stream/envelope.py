@@ -107,6 +107,13 @@ _HISTORY = frozenset(
 )
 
 
+DEAD = (_HISTORY - {"colour-due"}) | {"colour-worker-version"}
+"""What ``dead_headers`` adds to the original headers, at their end."""
+
+OMITTED = "colour-value-omitted-bytes"
+"""Stands behind those of ``DEAD`` when the original was too large for its dead letter: how large it was."""
+
+
 def _header(name: str, value: str) -> Header:
     return name, value.encode("utf-8", "replace")
 

@@ -9,7 +9,7 @@ import worker
 from worker.colours import NAMES
 from worker.errors import EventError, Postponed
 from worker.events import ListingColoured
-from worker.stream.envelope import Envelope, Header
+from worker.stream.envelope import OMITTED, Envelope, Header
 from worker.stream.topics import Topics
 from worker.tagger import Labelled, Outcome
 
@@ -81,7 +81,7 @@ class Publisher:
         headers = envelope.dead_headers(error, now, worker.__version__)
         value = envelope.value
         if value is not None and len(value) > self.max_bytes:
-            headers.append(("colour-value-omitted-bytes", str(len(value)).encode()))
+            headers.append((OMITTED, str(len(value)).encode()))
             value = None
         key = envelope.key
         if key is None and value is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -44,13 +44,28 @@ class Topics:
         return (self.created, *self.retries)
 
     @property
+    def redriven(self) -> str:
+        """Which dead letters were put back; exists once ``deadletters redrive`` was used."""
+        return f"{self.dead}.redriven"
+
+    @property
     def all(self) -> tuple[str, ...]:
         """Every topic that must exist."""
         return (*self.consumed, self.coloured, self.dead)
 
 
-def ensure(settings: Settings, names: Sequence[str]) -> list[str]:
+def ensure(
+    settings: Settings,
+    names: Sequence[str],
+    *,
+    partitions: int | None = None,
+    configs: Mapping[str, str] | None = None,
+) -> list[str]:
     """Create the topics that are missing, and return their names.
+
+    Parameters:
+        partitions: of a new topic, instead of the settings'.
+        configs: more of a new topic's configuration.
 
     Raises:
         ConfigurationError: a topic is missing and ``COLOUR_TOPICS__CREATE`` is off, or the broker refuses to make it.
@@ -69,9 +84,9 @@ def ensure(settings: Settings, names: Sequence[str]) -> list[str]:
         for name in missing:
             topic = NewTopic(
                 name=name,
-                num_partitions=settings.topics.partitions,
+                num_partitions=partitions or settings.topics.partitions,
                 replication_factor=settings.topics.replication,
-                topic_configs={"max.message.bytes": limit},
+                topic_configs={"max.message.bytes": limit, **(configs or {})},
             )
             try:
                 admin.create_topics([topic])
@@ -79,7 +94,7 @@ def ensure(settings: Settings, names: Sequence[str]) -> list[str]:
                 continue  # another worker that started with us was faster
             except KafkaError as error:
                 raise ConfigurationError(f"topic {name} cannot be created: {error}") from error
-            log.info("topic_created", topic=name, partitions=settings.topics.partitions)
+            log.info("topic_created", topic=name, partitions=topic.num_partitions)
         return missing
     finally:
         admin.close()

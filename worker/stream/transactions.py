@@ -146,7 +146,7 @@ class Committer(threading.Thread):
     def _open(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._producer = self._make_producer()
+                self._producer = transactional_producer(self._kafka, self._stream, self._stream.instance)
                 self._producer.init_transactions()
             except KafkaError as error:
                 metrics.UNAVAILABLE.labels("kafka").set(1)
@@ -157,25 +157,6 @@ class Committer(threading.Thread):
                 metrics.UNAVAILABLE.labels("kafka").set(0)
                 return
 
-    def _make_producer(self) -> Any:
-        compression = None if self._kafka.compression == "none" else self._kafka.compression
-        return KafkaProducer(
-            **self._kafka.client(),
-            client_id=f"colour-worker-{self._stream.instance}",
-            transactional_id=f"{self._stream.group}-{self._stream.instance}",
-            transaction_timeout_ms=int(self._stream.transaction_timeout * 1000),
-            enable_idempotence=True,
-            acks="all",
-            compression_type=compression,
-            linger_ms=5,
-            batch_size=256 << 10,
-            max_request_size=self._stream.max_record_bytes + (1 << 20),
-            max_block_ms=10_000,
-            request_timeout_ms=10_000,
-            delivery_timeout_ms=20_000,
-            allow_auto_create_topics=False,
-        )
-
     def _close(self) -> None:
         if self._producer is not None:
             try:
@@ -183,6 +164,30 @@ class Committer(threading.Thread):
             except KafkaError as error:  # records of an aborted transaction that will never be delivered
                 log.debug("producer_closed", unsent=str(error))
             self._producer = None
+
+
+def transactional_producer(kafka: KafkaSettings, stream: StreamSettings, name: str) -> Any:
+    """A ``KafkaProducer`` whose transactions begin once ``init_transactions`` was called.
+
+    Parameters:
+        name: tells it from the group's other producers; a second one of the same name fences the first.
+    """
+    return KafkaProducer(
+        **kafka.client(),
+        client_id=f"colour-worker-{name}",
+        transactional_id=f"{stream.group}-{name}",
+        transaction_timeout_ms=int(stream.transaction_timeout * 1000),
+        enable_idempotence=True,
+        acks="all",
+        compression_type=None if kafka.compression == "none" else kafka.compression,
+        linger_ms=5,
+        batch_size=256 << 10,
+        max_request_size=stream.max_record_bytes + (1 << 20),
+        max_block_ms=10_000,
+        request_timeout_ms=10_000,
+        delivery_timeout_ms=20_000,
+        allow_auto_create_topics=False,
+    )
 
 
 def within(seconds: float, call: Callable[[], None]) -> None:
