@@ -1,0 +1,1 @@
+"""What Triton serves: the repository's layout, configurations, fingerprints, and the Python that runs inside it."""

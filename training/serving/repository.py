@@ -1,0 +1,164 @@
+"""Triton's model repository: adds a version of a model beside the others, and names the release that is active.
+
+    triton_models/<model>/config.pbtxt   version policy, and parameters keyed by version
+    triton_models/<model>/<version>/     model.py, model.onnx, golden.npz, and tokenizer.json of the text encoder
+
+``worker.models.releases`` reads the parameters through Triton; nothing else says what is live.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime
+from google.protobuf import text_format  # type: ignore[import-untyped]
+from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInstanceGroup
+
+from training.serving import backends
+
+IMAGE, TEXT, HEAD = "colour_image", "colour_text", "colour_head"
+# What decides a version's answers; golden.npz only checks them.
+_DECIDING = ("model.py", "model.onnx", "tokenizer.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a model takes and gives.
+
+    Parameters:
+        inputs, outputs: name -> (type, dimensions without the batch); -1 where another version may differ.
+        max_batch: rows of one run.
+        delay: microseconds that requests wait for others to share a run.
+        code: file of ``training.serving.backends`` that becomes ``model.py``.
+    """
+
+    inputs: Mapping[str, tuple[DataType, tuple[int, ...]]]
+    outputs: Mapping[str, tuple[DataType, tuple[int, ...]]]
+    max_batch: int
+    delay: int
+    code: str
+
+
+_FLOAT = DataType.TYPE_FP32
+INTERFACES: dict[str, Interface] = {
+    IMAGE: Interface(
+        {"pixels": (DataType.TYPE_UINT8, (-1, -1, 3))}, {"embedding": (_FLOAT, (-1,))}, 64, 2_000, "tensors.py"
+    ),
+    TEXT: Interface({"text": (DataType.TYPE_STRING, (1,))}, {"embedding": (_FLOAT, (-1,))}, 128, 1_000, "text.py"),
+    HEAD: Interface(
+        {"image_embedding": (_FLOAT, (-1,)), "text_embedding": (_FLOAT, (-1,))},
+        {"probabilities": (_FLOAT, (-1,))},
+        256,
+        500,
+        "tensors.py",
+    ),
+}
+
+
+def fingerprint(version: Path) -> str:
+    """First 12 hexadecimal digits of a SHA-256 over the files of a version that decide its answers."""
+    digest = hashlib.sha256()
+    for name in _DECIDING:
+        path = version / name
+        if path.is_file():
+            digest.update(f"{name} {path.stat().st_size}\n".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def read_config(repository: Path, model: str) -> ModelConfig:
+    """A model's configuration; a new one where there is none yet."""
+    path = repository / model / "config.pbtxt"
+    if not path.is_file():
+        return _new_config(model)
+    return text_format.Parse(path.read_text(encoding="utf-8"), ModelConfig())
+
+
+def add_version(
+    repository: Path, model: str, version: int, files: Mapping[str, Path], values: Mapping[str, str]
+) -> str:
+    """Put a version beside those that are there.
+
+    Parameters:
+        repository: the model repository; it need not exist.
+        model: one of ``IMAGE``, ``TEXT`` and ``HEAD``.
+        version: a number that is not in use, or one to write over.
+        files: name in the version's folder -> file to copy: ``model.onnx``, ``golden.npz``, ``tokenizer.json``.
+        values: the version's parameters without fingerprint, e.g. ``{"side": "112", "width": "256"}``.
+
+    Returns:
+        the version's fingerprint.
+
+    Raises:
+        ValueError: the graph's inputs and outputs are not those that the model's configuration promises.
+    """
+    interface, folder = INTERFACES[model], repository / model / str(version)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, source in files.items():
+        shutil.copyfile(source, folder / name)
+    shutil.copyfile(Path(backends.__file__).parent / interface.code, folder / "model.py")
+    _check_graph(folder / "model.onnx", model)
+    mark = fingerprint(folder)
+    config = read_config(repository, model)
+    served = config.version_policy.specific.versions
+    if version not in served:
+        served.append(version)
+    for name, value in {"fingerprint": mark, **values}.items():
+        config.parameters[f"{version}/{name}"].string_value = value
+    _write_config(repository, config)
+    return mark
+
+
+def activate(repository: Path, *, image: int, text: int, head: int) -> None:
+    """Name the release that workers shall use from their next look at the head's configuration on.
+
+    Raises:
+        ValueError: the head was made for other encoders than these.
+    """
+    config = read_config(repository, HEAD)
+    for name, model, version in (("image", IMAGE, image), ("text", TEXT, text)):
+        made_for = config.parameters[f"{head}/{name}_fingerprint"].string_value
+        found = read_config(repository, model).parameters[f"{version}/fingerprint"].string_value
+        if made_for != found:
+            raise ValueError(f"head {head} was made for {name} encoder {made_for}, version {version} is {found}")
+    config.parameters["release/active"].string_value = f"image={image} text={text} head={head}"
+    _write_config(repository, config)
+
+
+def _new_config(model: str) -> ModelConfig:
+    interface = INTERFACES[model]
+    config = ModelConfig(name=model, backend="python", max_batch_size=interface.max_batch)
+    for name, (kind, dims) in interface.inputs.items():
+        config.input.add(name=name, data_type=kind, dims=dims)
+    for name, (kind, dims) in interface.outputs.items():
+        config.output.add(name=name, data_type=kind, dims=dims)
+    config.instance_group.add(count=1, kind=ModelInstanceGroup.KIND_CPU)
+    # Priority 1 is for listings on the stream; whatever may wait (backfills) asks with 2.
+    batching = config.dynamic_batching
+    batching.max_queue_delay_microseconds = interface.delay
+    batching.priority_levels, batching.default_priority_level = 2, 1
+    return config
+
+
+def _write_config(repository: Path, config: ModelConfig) -> None:
+    text = text_format.MessageToString(config, use_short_repeated_primitives=True)
+    path = repository / config.name / "config.pbtxt"
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    # Triton may be told to load the model at any moment and must never see half a file.
+    partial.replace(path)
+
+
+def _check_graph(path: Path, model: str) -> None:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    interface = INTERFACES[model]
+    outputs = {put.name for put in session.get_outputs()}
+    if outputs != set(interface.outputs):
+        raise ValueError(f"{path} gives {sorted(outputs)}, {model} must give {sorted(interface.outputs)}")
+    inputs = {put.name for put in session.get_inputs()}
+    if model != TEXT and inputs != set(interface.inputs):
+        raise ValueError(f"{path} takes {sorted(inputs)}, {model} must take {sorted(interface.inputs)}")
