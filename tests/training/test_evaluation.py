@@ -1,0 +1,119 @@
+"""``colour-train evaluate`` from end to end on drawn photos, and the figures by hand."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from tests.training.graphs import build
+from training.cli import app
+from training.evaluation import naming
+from training.evaluation.measures import calibration_error, measure, precision_at, risk_coverage
+from training.evaluation.photos import read
+from worker.colours import Colour
+
+_PAINTS = {"red": (200, 20, 25), "blue": (25, 50, 170), "green": (30, 120, 45)}
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    rows = []
+    for number, (colour, rgb) in enumerate(list(_PAINTS.items()) * 4):
+        picture = np.full((60, 80, 3), 255, np.uint8)
+        picture[15:45, 20:60] = rgb
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "JPEG", quality=95)
+        agreed = colour if number else None
+        rows.append(
+            {
+                "id": number,
+                "source": "object" if number % 2 else "street",
+                "item": "Shirt",
+                "colour": agreed,
+                "label_1": colour,
+                "label_2": colour if number else "pink",
+                "alt_1": None,
+                "alt_2": None,
+                "image": buffer.getvalue(),
+            }
+        )
+    path = tmp_path / "labelled.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def test_the_command_writes_both_reports(tmp_path: Path, labelled: Path) -> None:
+    build(tmp_path / "models", tmp_path / "work")
+    arguments = ["evaluate", "--data", str(labelled), "--out", str(tmp_path / "report")]
+    result = CliRunner().invoke(app, [*arguments, "--repository", str(tmp_path / "models")], catch_exceptions=False)
+    assert result.exit_code == 0
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    ours = report["rows"]["this model, image only"]
+    assert (ours["n_strict"], ours["n_lenient"]) == (11, 12)
+    named = report["rows"]["colour naming: middle of the photo, CIELAB, XKCD"]
+    assert named["strict"] == 1
+    assert named["lenient"] == 1
+    assert "objects in colours that they never have" in report["tests"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "<svg" in page
+    assert "All in one table" in page
+
+
+def test_labels_are_read_with_their_alternatives(labelled: Path) -> None:
+    photos = read(labelled)
+    assert photos.truth[0] is None
+    assert photos.accepted[0] == {Colour.RED, Colour.PINK}
+    assert photos.pixels(32).shape == (12, 32, 32, 3)
+
+
+def test_figures_by_hand() -> None:
+    answers = [Colour.RED, Colour.RED, Colour.BLUE, Colour.PINK]
+    rows = np.zeros((4, 18), np.float32)
+    for row, colour in enumerate(answers):
+        rows[row, list(Colour).index(colour)] = 0.8
+        rows[row, list(Colour).index(Colour.GREEN)] = 0.2
+    truth = [Colour.RED, Colour.GREEN, Colour.BLUE, None]
+    accepted = [frozenset({colour}) for colour in (Colour.RED, Colour.GREEN, Colour.BLUE, Colour.PINK)]
+    found = measure(rows, truth, accepted)
+    assert found.strict == pytest.approx(2 / 3)
+    assert found.lenient == pytest.approx(3 / 4)
+    assert found.top2 == 1
+    # Red: precision 1/2, recall 1. Green: 0. Blue: 1.
+    assert found.macro_f1 == pytest.approx((2 / 3 + 0 + 1) / 3)
+    assert found.ece == pytest.approx((0.2 + 0.8 + 0.2) / 3)
+
+
+def test_calibration_error_of_honest_confidence_is_small() -> None:
+    random = np.random.default_rng(0)
+    confidence = random.uniform(0.2, 1, 20_000).astype(np.float32)
+    hits = random.random(20_000) < confidence
+    assert calibration_error(confidence, hits) < 0.02
+    assert calibration_error(np.ones(20_000, np.float32), hits) == pytest.approx(1 - hits.mean(), abs=0.01)
+
+
+def test_risk_grows_with_coverage_where_confidence_is_honest() -> None:
+    coverage, risk = risk_coverage(np.array([0.9, 0.5, 0.7], np.float32), np.array([True, False, True]))
+    np.testing.assert_allclose(coverage, [1 / 3, 2 / 3, 1])
+    np.testing.assert_allclose(risk, [0, 0, 1 / 3])
+
+
+def test_precision_counts_no_deeper_than_there_are_relevant_photos() -> None:
+    similarity = np.array([0.9, 0.8, 0.1, 0.7], np.float32)
+    assert precision_at(similarity, np.array([True, False, False, True])) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("colour", "rgb"), [*_PAINTS.items(), ("burgundy", (110, 10, 40)), ("turquoise", (30, 190, 180))]
+)
+def test_naming_knows_plain_paints(colour: str, rgb: tuple[int, int, int]) -> None:
+    picture = np.full((40, 40, 3), rgb, np.uint8)
+    votes = naming.name(picture, naming.middle(picture))
+    assert list(Colour)[int(votes.argmax())] == colour
