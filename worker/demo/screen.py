@@ -124,10 +124,10 @@ class Screen:
         return line
 
     def _latest(self) -> Table:
-        table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
+        table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False, expand=True)
         table.add_column(width=6)
         table.add_column(width=13, no_wrap=True)
-        table.add_column(width=14, no_wrap=True)
+        table.add_column(width=17, no_wrap=True)
         table.add_column(width=5, justify="right")
         table.add_column(ratio=1, no_wrap=True, overflow="ellipsis", min_width=20)
         table.add_column(width=8, justify="right", style="dim")
