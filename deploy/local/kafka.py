@@ -107,7 +107,7 @@ class KafkaServer(Server):
 
     def prepare(self) -> None:
         properties = _PROPERTIES.format(host=LOOPBACK, data=self.data, **self.ports)
-        self._properties.write_text(properties)
+        self._properties.write_text(properties + self.more_properties())
         self._logging.write_text(_LOGGING)
         if not (self.data / "meta.properties").exists():
             # Given below in one word with its option: it may begin with "-".
@@ -122,9 +122,18 @@ class KafkaServer(Server):
                     f"--cluster-id={cluster}",
                     "-c",
                     self._properties,
+                    *self.format_options(),
                 ],
                 timeout=120,
             )
+
+    def more_properties(self) -> str:
+        """More of ``server.properties``; a line for a key that is there already replaces it."""
+        return ""
+
+    def format_options(self) -> list[str]:
+        """More options of ``StorageTool format``, such as ``--add-scram``."""
+        return []
 
     def command(self) -> list[str]:
         return [*self._java(), self._class_data, "kafka.Kafka", str(self._properties)]
