@@ -107,7 +107,7 @@ def car(p: Array) -> Parts:
     hubs = f.union(*(f.cylinder(wheels, (x, 0.15, 0.285), 0.085, 0.025, 0.015, axis=2) for x in (-0.44, 0.46)))
     side = f.box(slanted, (0.01, 0.455, 0), (0.36, 0.075, 0.40), 0.04)
     pillar = f.box(p, (0.09, 0.46, 0), (0.022, 0.2, 0.5), 0.0)
-    front = f.box(slanted, (-0.2, 0.455, 0), (0.6, 0.075, 0.20), 0.03)
+    front = f.box(slanted, (-0.2, 0.485, 0), (0.6, 0.05, 0.20), 0.03)
     windows = f.union(f.carve(side, pillar), front)
     lamps = f.ellipsoid(wheels, (-0.71, 0.30, 0.20), (0.05, 0.045, 0.07))
     skin = np.maximum(body - np.float32(0.004), windows)
