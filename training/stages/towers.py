@@ -1,0 +1,87 @@
+"""What the commands do between reading settings and calling a stage: open the store, build the towers, load weights.
+
+A model has one folder: ``store/``, ``text/`` (text.pt, tokenizer.json) and ``model/`` (all that is exported).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from training.config import Config
+from training.data import store as stores
+from training.data.labels import LABELS
+from training.stages import encoder, export, head, text
+from training.towers import serving
+from training.towers import tokenizer as bpe
+from training.towers.clip import create, prototypes
+
+# Titles whose colour word the label bears out teach the text tower how shops write.
+_CERTAIN = 0.9
+
+
+def prepare(config: Config, data: Path, out: Path) -> stores.Skipped:
+    """Cut out the items and keep them with the street photos; returns the rows that could not be used."""
+    settings = config.prepare
+    labelled, street = [data / name for name in settings.labelled], [data / name for name in settings.street]
+    return stores.build(labelled, street, out / "store", settings.cap)
+
+
+def train_text(config: Config, out: Path) -> None:
+    """Train the text tower and its tokenizer."""
+    text.train(create(config.model), out / "text", config.text.steps, config.text.seed, shop_titles(out / "store"))
+
+
+def train_encoder(config: Config, out: Path, *, imagenet: bool) -> None:
+    """Tune the image tower towards the text tower's prototypes; a killed run goes on where it was saved."""
+    clip, tokenizer = _with_text(config, out)
+    if imagenet:
+        clip.visual.trunk.load_imagenet()
+    found = prototypes(clip.text, tokenizer)
+    encoder.train(clip, found, out / "store", out / "model", config.encoder, config.mix, _pseudo(out))
+
+
+def train_head(config: Config, out: Path) -> float:
+    """Tune and calibrate the head on the tuned towers; returns the threshold of ``uncertain``."""
+    clip, tokenizer = _with_text(config, out)
+    folder = out / "model"
+    clip.visual.load_state_dict(torch.load(folder / "visual.pt", map_location="cpu", weights_only=True))
+    clip.visual.eval()
+    side = config.encoder.side
+    trained, threshold = head.train(
+        clip, tokenizer, out / "store", folder, config.head, config.head_mix, side, _pseudo(out)
+    )
+    head.assemble(folder, out / "text", config.model, side, trained.text.in_features, threshold)
+    return threshold
+
+
+def release(out: Path, repository: Path, version: int) -> dict[str, float]:
+    """Export the model and make it the repository's active release; returns each graph's distance from PyTorch."""
+    return export.release(serving.load(out / "model"), out / "onnx", repository, version)
+
+
+def shop_titles(store: Path) -> list[tuple[str, int, int]]:
+    """Real titles that name their own label's colour, with the indices of colour and item."""
+    loaded, found = stores.load(store), []
+    for title, target, item in zip(loaded.titles, loaded.targets, loaded.items, strict=True):
+        colour = int(target.argmax())
+        if item >= 0 and target[colour] > _CERTAIN and LABELS[colour] in title.lower().split():
+            found.append((title, colour, int(item)))
+    return found
+
+
+def _with_text(config: Config, out: Path) -> tuple[Any, Tokenizer]:
+    clip = create(config.model)
+    clip.text.load_state_dict(torch.load(out / "text" / "text.pt", map_location="cpu", weights_only=True))
+    clip.text.eval()
+    return clip, bpe.load(out / "text" / "tokenizer.json")
+
+
+def _pseudo(out: Path) -> NDArray[np.float32] | None:
+    path = out / "model" / "pseudo.npy"
+    return np.load(path) if path.is_file() else None

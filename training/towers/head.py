@@ -1,0 +1,42 @@
+"""The head: image and text embeddings to calibrated probabilities of the 18 colours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class ColourHead(nn.Module):
+    """The image decides; the text adds its own logits, through a gate that sees whether the two contradict each other.
+
+    A text embedding of zeros (no text) closes the gate exactly, so the answer is then the image's alone.
+
+    Parameters:
+        width: of both embeddings.
+        labels: number of colours.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, width: int, labels: int) -> None:
+        super().__init__()
+        self.image = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.1), nn.Linear(width, labels))
+        self.shortcut = nn.Linear(width, labels)
+        self.text = nn.Linear(width, labels)
+        self.gate = nn.Sequential(nn.Linear(2 * labels + 2, 48), nn.ReLU(), nn.Linear(48, 1))
+        self.register_buffer("temperature", torch.ones(()))
+
+    def logits(self, image: Tensor, text: Tensor) -> Tensor:
+        """Uncalibrated logits [B, labels] of embeddings [B, width] each."""
+        seen = self.shortcut(image) + self.image(image)
+        told = self.text(text)
+        p_seen, p_told = seen.softmax(1), told.softmax(1)
+        agreement = (p_seen * p_told).sum(1, keepdim=True)
+        sureness = p_seen.amax(1, keepdim=True)
+        gate = torch.sigmoid(self.gate(torch.cat([p_seen, p_told, agreement, sureness], dim=1)))
+        present = (text.square().sum(1, keepdim=True) > 0.25).to(seen.dtype)
+        return seen + present * gate * told
+
+    def forward(self, image_embedding: Tensor, text_embedding: Tensor) -> Tensor:
+        """Calibrated probabilities [B, labels]."""
+        return (self.logits(image_embedding, text_embedding) / self.temperature).softmax(1)
