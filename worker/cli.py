@@ -19,6 +19,7 @@ from deploy.local.cli import stack_app
 from worker import schemas as documents
 from worker import service
 from worker.deadletters import deadletters_app
+from worker.demo import demo
 from worker.errors import ColourTaggerError
 from worker.observe import logs
 from worker.publish import publish
@@ -44,6 +45,7 @@ def run() -> None:
 
 
 app.command()(publish)
+app.command()(demo)
 app.add_typer(deadletters_app, name="deadletters")
 app.add_typer(stack_app, name="stack")
 
