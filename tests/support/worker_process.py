@@ -114,6 +114,10 @@ class WorkerProcess:
                 raise TimeoutError(f"no {event} within {timeout} s:\n{self.tail()}")
             time.sleep(0.05)
 
+    def is_ready(self) -> bool:
+        """What ``/readyz`` says now."""
+        return self._answers("/readyz")
+
     def healthy(self) -> bool:
         """What ``/healthz`` says."""
         return self._answers("/healthz")
@@ -159,6 +163,11 @@ class WorkerProcess:
         found = re.search(r"VmHWM:\s+(\d+) kB", status)
         assert found is not None
         return int(found[1]) / 1024
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def tail(self, lines: int = 25) -> str:
         """The end of its log."""

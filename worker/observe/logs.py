@@ -22,7 +22,10 @@ def configure(settings: ObserveSettings) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # The default shows the local variables of every frame: payloads, and passwords on their way to a client.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     if as_json:
         shared.append(structlog.processors.format_exc_info)

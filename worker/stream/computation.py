@@ -49,7 +49,8 @@ class Computation:
         except Exception as error:  # a bug that one event brought to light must not cost the others
             log.exception("tagging_failed", events=len(values))
             if len(values) == 1:
-                return [Rejected(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")]
+                # An unexpected error's words may repeat the payload; they stay out of the dead letter's headers.
+                return [Rejected(Reason.INTERNAL_ERROR, f"{type(error).__name__}; see the worker's log")]
         return [outcome for value in values for outcome in await self._outcomes([value])]
 
     async def _patiently(self, values: Sequence[bytes | None]) -> list[Outcome]:

@@ -99,13 +99,15 @@ class Stream:
             raise self._committer.failure
         if self._in_flight.failed:
             self._rewind("transaction_failed")
-        reading = self._in_flight.has_room() and not self._computation.waits
+        room = self._in_flight.has_room()
+        reading = room and not self._computation.waits
         self._steer(reading=reading)
-        timeout = _POLL_SECONDS if reading else 0.0
+        # With a full queue the wait is below, where a commit ends it; a poll would sit its time out.
+        timeout = _POLL_SECONDS if room else 0.0
         polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=self._settings.max_batch)
         if polled:
             self._take(polled)
-        elif not reading:
+        elif not room:
             self._in_flight.wait_for_room(_POLL_SECONDS)
         self._report_lag(reading=reading)
 

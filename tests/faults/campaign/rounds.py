@@ -1,0 +1,169 @@
+"""A round: traffic, one fault or many, and the reckoning."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+from tests.faults.campaign.faults import Fault
+from tests.faults.campaign.field import Field, Servers
+from tests.faults.campaign.tally import written
+
+_PATIENCE = 120.0
+"""Seconds after the last event was published after which what is missing counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault: when it began and when it was over, monotonic seconds."""
+
+    name: str
+    began: float
+    over: float
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of a round.
+
+    Parameters:
+        events: published.
+        lost: without an answer.
+        duplicated: answered more than once.
+        disordered: outputs behind one of a later event of their partition.
+        wrong: whose colour is not that of the same photo elsewhere, or that became a dead letter.
+        aborted: records that only ``read_uncommitted`` readers see: what transactions left that did not go through.
+        died: workers that ended by themselves.
+        recovery: seconds from the end of the fault to the next answer that readers saw; the longest of them.
+        silence: the longest time without an answer between the first and the last.
+        peak_megabytes: resident memory of the largest worker.
+        strikes: what was inflicted.
+    """
+
+    name: str
+    events: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    disordered: int = 0
+    wrong: int = 0
+    aborted: int = 0
+    died: int = 0
+    recovery: float = 0.0
+    silence: float = 0.0
+    peak_megabytes: float = 0.0
+    seconds: float = 0.0
+    strikes: list[Strike] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every promise was kept."""
+        return not (self.lost or self.duplicated or self.disordered or self.wrong or self.died)
+
+
+def single(servers: Servers, folder: Path, fault: Fault, *, events: int, rate: float, chance: Random) -> Result:
+    """One fault in the midst of steady traffic."""
+    return _round(servers, folder, fault.name, [(events // 5, fault)], events=events, rate=rate, chance=chance)
+
+
+def soak(
+    servers: Servers,
+    folder: Path,
+    plan: list[tuple[int, Fault]],
+    *,
+    events: int,
+    rate: float,
+    chance: Random,
+    say: Callable[[str], None],
+) -> Result:
+    """Many faults, each as soon as so many events are answered."""
+    return _round(servers, folder, "soak", plan, events=events, rate=rate, chance=chance, say=say)
+
+
+def draw(faults: tuple[Fault, ...], *, events: int, every: int, chance: Random) -> list[tuple[int, Fault]]:
+    """A random sequence of faults: every fault once before any comes again, one for each ``every`` events."""
+    plan: list[tuple[int, Fault]] = []
+    deck: list[Fault] = []
+    for answered in range(every // 2, events - every // 2 + 1, every):
+        deck = deck or chance.sample(faults, len(faults))
+        plan.append((answered, deck.pop()))
+    return plan
+
+
+def _round(
+    servers: Servers,
+    folder: Path,
+    name: str,
+    plan: list[tuple[int, Fault]],
+    *,
+    events: int,
+    rate: float,
+    chance: Random,
+    say: Callable[[str], None] = lambda _: None,
+) -> Result:
+    ground = Field(servers, folder)
+    result = Result(name)
+    began = time.monotonic()
+    try:
+        ground.begin(events, rate)
+        for answered, fault in plan:
+            if not _reach(ground, answered):
+                break
+            say(f"{ground.tally.answered:>6} answered: {fault.name}")
+            strike = time.monotonic()
+            fault.inflict(ground, chance)
+            result.strikes.append(Strike(fault.name, strike, time.monotonic()))
+            ground.check()
+        ground.finish(_PATIENCE)
+        # A duplicate that is still under way would be seen too.
+        time.sleep(2)
+        ground.check()
+        _reckon(ground, result)
+    finally:
+        ground.close()
+    result.seconds = time.monotonic() - began
+    return result
+
+
+def _reach(ground: Field, answered: int) -> bool:
+    deadline = time.monotonic() + _PATIENCE
+    while not ground.tally.wait_for(answered, 1):
+        ground.check()
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+def _reckon(ground: Field, result: Result) -> None:
+    assert ground.traffic is not None
+    tally, photo_of = ground.tally, ground.traffic.photo_of
+    result.events = len(photo_of)
+    result.lost = len(photo_of.keys() - tally.counts.keys())
+    result.duplicated = sum(count > 1 for count in tally.counts.values())
+    result.disordered = tally.disordered
+    result.wrong = tally.dead + _wrong(tally.colours, photo_of)
+    deployment = ground.deployment
+    result.aborted = written(deployment, "read_uncommitted") - written(deployment, "read_committed")
+    result.died = len(ground.died)
+    result.peak_megabytes = ground.peak_megabytes
+    arrivals = tally.arrivals
+    result.silence = max((later - earlier for earlier, later in pairwise(arrivals)), default=0.0)
+    result.recovery = max(
+        (
+            min((at for at in arrivals if at >= strike.over), default=strike.over) - strike.over
+            for strike in result.strikes
+        ),
+        default=0.0,
+    )
+
+
+def _wrong(colours: dict[str, str], photo_of: dict[str, int]) -> int:
+    """Answers that differ from what most listings with the same photo got."""
+    by_photo: dict[int, Counter[str]] = {}
+    for listing, colour in colours.items():
+        by_photo.setdefault(photo_of[listing], Counter())[colour] += 1
+    return sum(found.total() - max(found.values()) for found in by_photo.values())
