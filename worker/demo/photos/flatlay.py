@@ -64,7 +64,7 @@ def photograph(garment: Garment, paint: Paint, cloth: Cloth, floor: str, rng: np
     slope_down, slope_across = np.gradient(ndimage.gaussian_filter(height, 0.6))
     normal = np.stack([-slope_across, -slope_down, np.full_like(height, 1.9)], axis=-1)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
-    facing = np.clip(normal @ _LIGHT, 0, 1) / _LIGHT[2]
+    facing = np.clip(np.einsum("hwc,c->hw", normal, _LIGHT), 0, 1) / _LIGHT[2]
     hollow = np.clip(1 + 0.045 * (height - ndimage.gaussian_filter(height, 9)), 0.55, 1.15)
     hollow *= 1 - 0.35 * ndimage.gaussian_filter(seams, 0.9).clip(0, 1)
 

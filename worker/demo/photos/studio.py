@@ -75,7 +75,7 @@ def photograph(buffers: Buffers, paint: Paint, setting: Setting) -> Array:
 
     sun = _tinted(1.0 + 0.10 * setting.warmth, 1.0 - 0.10 * setting.warmth)
     sky = _tinted(0.97, 1.04 if setting.wall is None else 1.0)
-    facing = np.clip(normal @ buffers.light, 0, 1) * buffers.shadow
+    facing = np.clip(np.einsum("hwc,c->hw", normal, buffers.light), 0, 1) * buffers.shadow
     above = 0.62 + 0.38 * normal[..., 1]
     bounce = 0.16 * np.clip(0.5 - 0.5 * normal[..., 1], 0, 1)[..., None] * floor.tile.mean(axis=(0, 1))
     ambient = buffers.occlusion[..., None] * (0.52 * above[..., None] * sky + bounce)
@@ -84,7 +84,7 @@ def photograph(buffers: Buffers, paint: Paint, setting: Setting) -> Array:
     mirrored = ray - 2 * np.einsum("hwc,hwc->hw", ray, normal)[..., None] * normal
     fresnel = (0.04 + 0.96 * np.clip(1 + np.einsum("hwc,hwc->hw", ray, normal), 0, 1) ** 5) * gloss
     surroundings = _surroundings(vector(mirrored), floor) * buffers.occlusion[..., None]
-    glint = np.clip(mirrored @ buffers.light, 0, 1) ** 60 * buffers.shadow * gloss * 0.9
+    glint = np.clip(np.einsum("hwc,c->hw", mirrored, buffers.light), 0, 1) ** 60 * buffers.shadow * gloss * 0.9
     coated = diffuse * (1 - fresnel[..., None]) + surroundings * fresnel[..., None] + glint[..., None] * sun
     bare = albedo * (surroundings * 1.15 + 0.25 * facing[..., None]) + glint[..., None] * sun
     picture = np.where(metal[..., None], bare, coated)
