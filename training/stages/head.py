@@ -93,18 +93,25 @@ def generalised_cross_entropy(logits: Tensor, target: Tensor, q: float) -> Tenso
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
-    """The one temperature that minimises cross-entropy on held-out pictures (arXiv 1706.04599)."""
+    """The one temperature that minimises cross-entropy on held-out pictures (arXiv 1706.04599), within 0.05 to 20.
+
+    Raises:
+        ValueError: the logits are not finite.
+    """
+    if not bool(logits.isfinite().all()):
+        raise ValueError("the head's logits are not finite; train it with a lower rate")
     log_t = torch.zeros((), requires_grad=True)
-    optimiser = torch.optim.LBFGS([log_t], max_iter=60)
+    # Few or perfectly separated pictures have no minimum: the line search and the bounds keep the answer a number.
+    optimiser = torch.optim.LBFGS([log_t], max_iter=60, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = -(target * (logits / log_t.exp()).log_softmax(1)).sum(1).mean()
+        loss = -(target * (logits / log_t.clamp(-3, 3).exp()).log_softmax(1)).sum(1).mean()
         loss.backward()
         return loss
 
     optimiser.step(closure)
-    return float(log_t.exp())
+    return float(log_t.detach().exp().clamp(0.05, 20))
 
 
 def threshold_for(probabilities: Tensor, truth: Tensor, risk: float) -> float:

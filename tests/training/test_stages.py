@@ -1,0 +1,122 @@
+"""All stages on a tiny made data set, by the same command lines as in earnest, and the result measured."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from training.cli import app
+from training.config import load
+from training.evaluation.release import load as load_release
+from training.stages.head import fit_temperature
+
+_PAINTS = {"red": (200, 20, 25), "black": (20, 20, 22), "green": (30, 120, 45), "white": (225, 225, 222)}
+_SMALL = {
+    "text": {"steps": 3},
+    "encoder": {"steps": 4, "batch": 8, "side": 64, "workers": 0, "save_every": 2},
+    "head": {"pictures": 64, "steps": 5, "batch": 16},
+}
+
+
+def _picture(rgb: tuple[int, int, int], ground: int) -> bytes:
+    pixels = np.full((80, 60, 3), ground, np.uint8)
+    pixels[20:65, 12:48] = rgb
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = tmp_path_factory.mktemp("data")
+    shop = [
+        {
+            "id": f"{colour}-{number}",
+            "title": f"Nike {colour} shirt",
+            "category": "Shirts",
+            "raw_colour": colour,
+            "colour": colour,
+            "image": _picture(rgb, 255),
+        }
+        for colour, rgb in _PAINTS.items()
+        for number in range(6)
+    ]
+    shop.append({**shop[0], "id": "broken", "image": b"no picture"})
+    street = [
+        {"id": str(number), "category": "Shirt", "seller": "1", "image": _picture((90, 80, 160), 140)}
+        for number in range(5)
+    ]
+    pq.write_table(pa.Table.from_pylist(shop), data / "catalogue.parquet")
+    pq.write_table(pa.Table.from_pylist(shop[:4]), data / "studio.parquet")
+    pq.write_table(pa.Table.from_pylist(street), data / "street-unlabelled.parquet")
+    (data / "small.yaml").write_text(yaml.safe_dump(_SMALL))
+    return data
+
+
+def _run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """Threads cost more than they bring at this size, and much more where other tests run beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("_one_thread")
+def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
+    out, repository, config = str(tmp_path / "model"), tmp_path / "models", str(made / "small.yaml")
+    assert "1 rows could not be used" in _run("prepare", "--data", str(made), "--out", out, "--config", config)
+    _run("text", "--out", out, "--config", config)
+    _run("encoder", "--out", out, "--config", config, "--no-imagenet")
+    assert "threshold" in _run("head", "--out", out, "--config", config)
+    assert _run("export", "--out", out, "--repository", str(repository)).count("from PyTorch") == 3
+    served = load_release(repository)
+    assert served.release.image.side == 64
+    images = served.embed_pictures(np.zeros((3, 64, 64, 3), np.uint8))
+    np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, atol=2e-3)
+    rows = served.probabilities(images, served.embed_texts(["красное платье", "", "red dress"]))
+    np.testing.assert_allclose(rows.sum(1), 1, atol=1e-4)
+    skipped = json.loads((tmp_path / "model" / "store" / "rows.json").read_text())["skipped"]
+    assert ["broken", "not an image"] in skipped
+
+
+def test_a_setting_that_no_stage_knows_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text("encoder: {stepps: 3}\n")
+    with pytest.raises(ValueError, match="stepps"):
+        load(path)
+
+
+@pytest.mark.parametrize("count", [6, 600])
+@pytest.mark.parametrize("scale", [0.1, 1, 5])
+def test_a_temperature_is_a_number_even_where_there_is_no_best_one(count: int, scale: float) -> None:
+    logits = torch.randn(count, 18, generator=torch.Generator().manual_seed(0)) * scale
+    perfect = torch.nn.functional.one_hot(logits.argmax(1), 18).float()
+    assert 0.04 < fit_temperature(logits, perfect) < 20.1
+    assert 0.04 < fit_temperature(logits, perfect.roll(1, 0)) < 20.1
+
+
+def test_a_temperature_undoes_what_made_the_model_too_sure() -> None:
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn(4000, 18, generator=generator) * 2
+    drawn = torch.multinomial(honest.softmax(1), 1, generator=generator)[:, 0]
+    target = torch.nn.functional.one_hot(drawn, 18).float()
+    assert fit_temperature(3 * honest, target) == pytest.approx(3, rel=0.1)

@@ -1,0 +1,72 @@
+"""Settings of all stages, from one YAML file; what it leaves out has the default of the stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from training.data.loader import Mix
+from training.stages.encoder import EncoderSettings
+from training.stages.head import HeadSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSettings:
+    """What goes into the store.
+
+    Parameters:
+        labelled: files or folders below the data folder, of items on white with colours.
+        street: likewise, of people's own photos without.
+        cap: at most this many cut-outs a colour.
+    """
+
+    labelled: tuple[str, ...] = ("catalogue.parquet", "studio.parquet")
+    street: tuple[str, ...] = ("street-unlabelled.parquet",)
+    cap: int = 2200
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSettings:
+    """How long the text tower is trained, in batches of 192 titles."""
+
+    steps: int = 240
+    seed: int = 0
+
+
+@validated(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class Config:
+    """One file for a whole model.
+
+    Parameters:
+        model: name of a file in ``towers/configs``, a model that open_clip knows, or a local ``.json``.
+        prepare, text, encoder, head: settings of the stages.
+        mix: what the encoder's batches are made of.
+        head_mix: what the head's are made of; with ``street``, pseudo-labelled photos if there are any.
+    """
+
+    model: str = "colour-lite0"
+    prepare: PrepareSettings = field(default_factory=PrepareSettings)
+    text: TextSettings = field(default_factory=TextSettings)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    mix: Mix = field(default_factory=Mix)
+    head: HeadSettings = field(default_factory=HeadSettings)
+    head_mix: Mix = field(default_factory=Mix)
+
+
+def load(path: Path | None) -> Config:
+    """Read a YAML file; None is all defaults.
+
+    Raises:
+        ValueError: the file holds something that no stage knows, or a value of a wrong type.
+    """
+    if path is None:
+        return Config()
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return TypeAdapter(Config).validate_python(content)
+    except (yaml.YAMLError, ValidationError) as error:
+        raise ValueError(f"{path}: {error}") from error
