@@ -30,7 +30,7 @@ def test_every_listing_is_answered_once_and_stands_on_the_page(
         "COLOUR_STREAM__GROUP": unique,
     }  # fmt: skip
     ended = subprocess.run(
-        [sys.executable, "-c", "import typer; from worker.demo import demo; typer.run(demo)",
+        [sys.executable, "-c", "from worker.cli import main; main()", "demo",
          "--listings", "36", "--rate", "20", "--out", str(tmp_path)],
         env=environment, capture_output=True, text=True, check=False, timeout=170,
     )  # fmt: skip
