@@ -85,7 +85,7 @@ def compose(rgba: Pixels, street: Pixels, side: int, rng: Generator) -> tuple[Pi
     aspect = ASPECTS[int(rng.choice(len(ASPECTS), p=[share for _, share in ASPECTS]))][0]
     width, height = (round(side * min(aspect, 1)), round(side * min(1 / aspect, 1)))
     item, alpha = place(rgba, width, height, rng)
-    studio = rng.random() < 0.15
+    studio = rng.random() < 0.24
     if studio:
         background = np.full((height, width, 3), 255, np.uint8)
     elif rng.random() < 0.72:
@@ -105,7 +105,7 @@ def compose(rgba: Pixels, street: Pixels, side: int, rng: Generator) -> tuple[Pi
     if not studio:
         image *= fall_off(width, height, rng)
     pixels = np.clip(image, 0, 255).astype(np.uint8)
-    if not studio or rng.random() < 0.3:
+    if not studio or rng.random() < 0.15:
         pixels = camera(pixels, illuminant(rng, 0.3 if studio else 1.0), rng)
     return letterbox(pixels, side), letterbox((alpha * 255).astype(np.uint8), side, 0)
 

@@ -1,7 +1,7 @@
 """Light and camera: illuminant, exposure, contrast, shadow, blur, noise, JPEG. Hue is moved by the light only.
 
-What acts on each channel by itself is folded into one look-up table a picture: at 96 px, tables are ten times as fast as
-floating-point powers.
+What acts on each channel by itself is folded into one look-up table a picture: at 96 px, tables are ten times as fast
+as floating-point powers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LEVELS = np.linspace(0, 1, 256, dtype=np.float32)
 
 
 def illuminant(rng: Generator, strength: float = 1.0) -> NDArray[np.float32]:
-    """Gains of the three channels (gamma-encoded RGB), float32 [3], on the daylight-tungsten axis, a little green-magenta.
+    """Gains of the channels (gamma-encoded RGB), float32 [3]: the daylight-tungsten axis, a little green-magenta.
 
     Parameters:
         strength: 1 is a phone's usual white-balance error.

@@ -10,7 +10,7 @@ from training.data.labels import LABELS
 
 BRANDS = (
     "Zara", "H&M", "Nike", "Adidas", "Mango", "Reserved", "Puma", "Uniqlo", "IKEA", "Bershka", "Gloria Jeans", "Befree",
-    "O'stin", "Reebok", "Lacoste", "Tommy Hilfiger", "Икеа", "Твое", "Kari", "Ecco", "Titan", "Levis", "Columbia", "Orby",
+    "O'stin", "Reebok", "Lacoste", "Tommy Hilfiger", "Икеа", "Твое", "Kari", "Ecco", "Titan", "Levis", "Orby",
 )  # fmt: skip
 NOISE_RU = (
     "новая", "в отличном состоянии", "размер 42", "р. 46-48", "б/у", "торг", "как новое", "S", "XL", "рост 110",
@@ -25,10 +25,10 @@ NOISE_EN = (
 _GENITIVE = {"m": "gen", "n": "gen", "f": "gen_f", "pl": "gen_pl"}
 
 
-def colour_phrase_ru(colour: str, gender: Gender, noun: str, rng: random.Random, plain: bool = False) -> str:
+def colour_phrase_ru(colour: str, gender: Gender, noun: str, rng: random.Random) -> str:
     """«бордовое платье», «платье бордового цвета», «платье цвета бордо», «платье, бордовый»."""
     words = WORDS[colour]
-    adjective = words.ru[0] if plain else rng.choice(words.ru)
+    adjective = rng.choice(words.ru)
     style = rng.random()
     if style < 0.5:
         return f"{inflect(adjective, gender)} {noun}"
@@ -37,7 +37,7 @@ def colour_phrase_ru(colour: str, gender: Gender, noun: str, rng: random.Random,
     if style < 0.8:
         return f"{noun} {inflect(adjective, 'gen')} цвета"
     if style < 0.93:
-        return f"{noun} цвета {words.ru_nouns[0] if plain else rng.choice(words.ru_nouns)}"
+        return f"{noun} цвета {rng.choice(words.ru_nouns)}"
     return f"{noun}, цвет {adjective}"
 
 
@@ -97,6 +97,4 @@ def prompts(colour: str) -> list[str]:
 def corpus(count: int, seed: int) -> list[str]:
     """Titles for training the tokenizer."""
     rng = random.Random(seed)
-    return [
-        caption(rng.choice((None, *LABELS)), rng.randrange(-1, len(ITEMS)), rng) for _ in range(count)
-    ]
+    return [caption(rng.choice((None, *LABELS)), rng.randrange(-1, len(ITEMS)), rng) for _ in range(count)]

@@ -6,9 +6,29 @@ from dataclasses import dataclass
 
 from training.captions.items import Gender
 
-_HARD = {"m": "ый", "f": "ая", "n": "ое", "pl": "ые", "gen": "ого", "prep": "ом", "acc": "ую", "gen_pl": "ых", "gen_f": "ой"}
+_HARD = {
+    "m": "ый",
+    "f": "ая",
+    "n": "ое",
+    "pl": "ые",
+    "gen": "ого",
+    "prep": "ом",
+    "acc": "ую",
+    "gen_pl": "ых",
+    "gen_f": "ой",
+}
 _STRESSED = _HARD | {"m": "ой"}
-_SOFT = {"m": "ий", "f": "яя", "n": "ее", "pl": "ие", "gen": "его", "prep": "ем", "acc": "юю", "gen_pl": "их", "gen_f": "ей"}
+_SOFT = {
+    "m": "ий",
+    "f": "яя",
+    "n": "ее",
+    "pl": "ие",
+    "gen": "его",
+    "prep": "ем",
+    "acc": "юю",
+    "gen_pl": "их",
+    "gen_f": "ей",
+}
 _VELAR = _HARD | {"m": "ий", "pl": "ие", "gen_pl": "их"}
 
 
@@ -35,7 +55,9 @@ WORDS: dict[str, ColourWords] = {
         ("серого", "меланж", "графит", "антрацит"),
         ("grey", "gray", "charcoal", "dark grey", "grey melange", "light gray", "graphite"),
     ),
-    "silver": ColourWords(("серебристый", "серебряный", "стальной"), ("серебро", "металлик", "серебра"), ("silver", "steel", "silvery")),
+    "silver": ColourWords(
+        ("серебристый", "серебряный", "стальной"), ("серебро", "металлик", "серебра"), ("silver", "steel", "silvery")
+    ),
     "beige": ColourWords(
         ("бежевый", "кремовый", "песочный", "телесный", "светло-бежевый"),
         ("беж", "слоновой кости", "крем", "бежевого", "нюд"),
@@ -47,9 +69,13 @@ WORDS: dict[str, ColourWords] = {
         ("brown", "chocolate", "coffee brown", "dark brown", "tan", "walnut"),
     ),
     "gold": ColourWords(("золотой", "золотистый"), ("золото", "золота"), ("gold", "golden")),
-    "yellow": ColourWords(("жёлтый", "желтый", "лимонный", "горчичный"), ("жёлтого", "желтого", "горчицы"), ("yellow", "mustard", "lemon")),
+    "yellow": ColourWords(
+        ("жёлтый", "желтый", "лимонный", "горчичный"), ("жёлтого", "желтого", "горчицы"), ("yellow", "mustard", "lemon")
+    ),
     "orange": ColourWords(
-        ("оранжевый", "рыжий", "апельсиновый", "терракотовый"), ("оранжевого", "апельсина"), ("orange", "rust", "terracotta")
+        ("оранжевый", "рыжий", "апельсиновый", "терракотовый"),
+        ("оранжевого", "апельсина"),
+        ("orange", "rust", "terracotta"),
     ),
     "red": ColourWords(("красный", "алый", "ярко-красный"), ("красного", "алого"), ("red", "scarlet", "bright red")),
     "burgundy": ColourWords(
@@ -73,7 +99,9 @@ WORDS: dict[str, ColourWords] = {
         ("blue", "navy", "navy blue", "dark blue", "royal blue", "indigo"),
     ),
     "lightblue": ColourWords(
-        ("голубой", "светло-голубой", "небесный"), ("голубого", "неба"), ("light blue", "sky blue", "baby blue", "pale blue")
+        ("голубой", "светло-голубой", "небесный"),
+        ("голубого", "неба"),
+        ("light blue", "sky blue", "baby blue", "pale blue"),
     ),
     "turquoise": ColourWords(
         ("бирюзовый", "аквамариновый", "мятно-бирюзовый"),

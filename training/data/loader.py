@@ -64,7 +64,7 @@ class Pictures(IterableDataset[Batch]):
     Parameters:
         folder: of the store.
         pseudo: float32 [M, 18] pseudo-labels of the street photos, rows of zeros where unsure; None for none.
-        keep: bool [N], which cut-outs to draw from; None for all.
+        targets: float32 [N, 18] instead of the store's; rows of zeros are never drawn.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Pictures(IterableDataset[Batch]):
         folder: Path,
         side: int,
         batch: int,
+        *,
         mix: Mix,
         seed: int,
         pseudo: NDArray[np.float32] | None = None,
@@ -97,8 +98,12 @@ class Pictures(IterableDataset[Batch]):
         # Cumulative sums and a binary search: drawing by weight from 30,000 rows thousands of times a minute.
         ladder = np.cumsum(chance / chance.sum())
         while True:
-            rows = [self._one(store, targets, ladder, rng, sure, street_chance) if self.pseudo is not None
-                    else self._one(store, targets, ladder, rng, None, None) for _ in range(self.batch)]
+            rows = [
+                self._one(store, targets, ladder, rng, sure=sure, street_chance=street_chance)
+                if self.pseudo is not None
+                else self._one(store, targets, ladder, rng, sure=None, street_chance=None)
+                for _ in range(self.batch)
+            ]
             yield Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
 
     def _one(
@@ -107,6 +112,7 @@ class Pictures(IterableDataset[Batch]):
         targets: NDArray[np.float32],
         ladder: NDArray[np.float64],
         rng: np.random.Generator,
+        *,
         sure: NDArray[np.int64] | None,
         street_chance: NDArray[np.float64] | None,
     ) -> tuple[NDArray[np.generic], ...]:
@@ -134,5 +140,7 @@ class Pictures(IterableDataset[Batch]):
 
 def batches(pictures: Pictures, workers: int) -> Iterator[Batch]:
     """Iterate forever, in ``workers`` processes (0: in this one)."""
-    loader: DataLoader[Batch] = DataLoader(pictures, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+    loader: DataLoader[Batch] = DataLoader(
+        pictures, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None
+    )
     return iter(loader)

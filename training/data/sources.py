@@ -71,7 +71,10 @@ def read_avito(folder: Path, skipped: Skipped) -> Iterator[Row]:
         for record in csv.DictReader(file):
             identifier, code = record["id"], record["target"].strip()
             colour = BY_AVITO_CODE.get(code)
-            photo = next((p for p in (folder / f"{identifier}.jpg", folder / "images" / f"{identifier}.jpg") if p.is_file()), None)
+            photo = next(
+                (p for p in (folder / f"{identifier}.jpg", folder / "images" / f"{identifier}.jpg") if p.is_file()),
+                None,
+            )
             if colour is None:
                 skipped.add(identifier, f"unknown colour code {code!r}")
             elif photo is None:

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
+import typer
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from training.data.loader import Batch, Mix, Pictures, batches
 from training.towers.clip import Prototypes
@@ -55,10 +56,17 @@ def normalised(pixels: Tensor) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def losses(embedding: Tensor, map_logits: Tensor, batch: Batch, prototypes: Prototypes, scale: Tensor,
-           settings: EncoderSettings) -> dict[str, Tensor]:
+def losses(
+    embedding: Tensor,
+    map_logits: Tensor,
+    batch: Batch,
+    prototypes: Prototypes,
+    *,
+    scale: Tensor,
+    settings: EncoderSettings,
+) -> dict[str, Tensor]:
     """The four losses, each a mean over the rows that have that label."""
-    z = F.normalize(embedding, dim=-1)
+    z = functional.normalize(embedding, dim=-1)
     known = batch.target.sum(1) > 0
     out: dict[str, Tensor] = {}
     target = batch.target[known] * (1 - settings.smoothing) + settings.smoothing / batch.target.shape[1]
@@ -66,14 +74,18 @@ def losses(embedding: Tensor, map_logits: Tensor, batch: Batch, prototypes: Prot
     out["colour"] = -(target * logits.log_softmax(1)).sum(1).mean()
     has_item = batch.item >= 0
     if has_item.any():
-        out["item"] = settings.item_weight * F.cross_entropy(scale * z[has_item] @ prototypes.items.T, batch.item[has_item])
+        out["item"] = settings.item_weight * functional.cross_entropy(
+            scale * z[has_item] @ prototypes.items.T, batch.item[has_item]
+        )
     both = known & has_item
     if both.any():
         index = batch.target[both].argmax(1) * len(prototypes.items) + batch.item[both]
-        out["joint"] = settings.joint_weight * F.cross_entropy(scale * z[both] @ prototypes.joint.T, index)
+        out["joint"] = settings.joint_weight * functional.cross_entropy(scale * z[both] @ prototypes.joint.T, index)
     if batch.composed.any():
         mask = batch.mask[batch.composed].float().div(255)
-        out["mask"] = settings.mask_weight * F.binary_cross_entropy_with_logits(map_logits[batch.composed, 0], mask)
+        out["mask"] = settings.mask_weight * functional.binary_cross_entropy_with_logits(
+            map_logits[batch.composed, 0], mask
+        )
     return out
 
 
@@ -100,6 +112,7 @@ def train(
     store: Path,
     folder: Path,
     settings: EncoderSettings,
+    *,
     mix: Mix,
     pseudo: NDArray[np.float32] | None = None,
     targets: NDArray[np.float32] | None = None,
@@ -134,14 +147,22 @@ def train(
         scale.data.fill_(state["scale"])
         first = average.step = state["step"]
     (folder / "run.json").write_text(json.dumps({"settings": asdict(settings), "mix": asdict(mix)}, indent=1))
-    pictures = Pictures(store, settings.side, settings.batch, mix, settings.seed + first, pseudo, targets)
+    pictures = Pictures(
+        store,
+        settings.side,
+        settings.batch,
+        mix=mix,
+        seed=settings.seed + first,
+        pseudo=pseudo,
+        targets=targets,
+    )
     stream, started = batches(pictures, settings.workers), time.monotonic()
     visual.train()
     tower.freeze_early()
     for step in range(first, settings.steps):
         batch = Batch(*next(stream))
         embedding, map_logits = tower.forward_with_map(normalised(batch.pixels))
-        parts = losses(embedding, map_logits, batch, prototypes, scale.exp().clamp(max=40), settings)
+        parts = losses(embedding, map_logits, batch, prototypes, scale=scale.exp().clamp(max=40), settings=settings)
         loss = torch.stack(list(parts.values())).sum()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -152,10 +173,18 @@ def train(
         if step % 20 == 19:
             speed = (step + 1 - first) * settings.batch / (time.monotonic() - started)
             shown = " ".join(f"{name} {value.item():.3f}" for name, value in parts.items())
-            print(f"encoder {step + 1}/{settings.steps} {shown} {speed:.0f} images/s", flush=True)
+            typer.echo(f"encoder {step + 1}/{settings.steps} {shown} {speed:.0f} images/s")
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
             torch.save(average.module.state_dict(), folder / "visual.pt")
-            torch.save({"visual": visual.state_dict(), "average": average.module.state_dict(), "step": step + 1,
-                        "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(), "scale": scale.item()},
-                       folder / "state.pt")
+            torch.save(
+                {
+                    "visual": visual.state_dict(),
+                    "average": average.module.state_dict(),
+                    "step": step + 1,
+                    "optimiser": optimiser.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "scale": scale.item(),
+                },
+                folder / "state.pt",
+            )
     return average.module

@@ -80,7 +80,12 @@ def golden_pictures(side: int, count: int = 6) -> NDArray[np.uint8]:
 
 def golden_titles() -> list[str]:
     """Made titles in both languages, one of them empty of colour."""
-    return [*plain_queries("burgundy", 7), *plain_queries("lightblue", 3), "Продам срочно, размер 42\nторг", "Nike running shoes"]
+    return [
+        *plain_queries("burgundy", 7),
+        *plain_queries("lightblue", 3),
+        "Продам срочно, размер 42\nторг",
+        "Nike running shoes",
+    ]
 
 
 def export(model: Served, folder: Path) -> dict[str, float]:
@@ -135,7 +140,11 @@ def release(model: Served, work: Path, target: Path, version: int = 1) -> dict[s
     parity = export(model, work)
 
     def files(name: str) -> dict[str, Path]:
-        return {file.name: file for file in sorted((work / name / "1").iterdir()) if file.suffix in (".onnx", ".npz", ".json")}
+        return {
+            file.name: file
+            for file in sorted((work / name / "1").iterdir())
+            if file.suffix in (".onnx", ".npz", ".json")
+        }
 
     width = str(model.width)
     image = repository.add_version(

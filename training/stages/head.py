@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import typer
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from training.captions.items import ITEMS
 from training.captions.titles import caption
@@ -55,7 +56,7 @@ def embed(visual: torch.nn.Module, pictures: Pictures, count: int, workers: int 
     while have < count:
         batch = Batch(*next(stream))
         known = batch.target.sum(1) > 0
-        z.append(F.normalize(visual(normalised(batch.pixels[known])), dim=-1))
+        z.append(functional.normalize(visual(normalised(batch.pixels[known])), dim=-1))
         target.append(batch.target[known])
         item.append(batch.item[known])
         have += int(known.sum())
@@ -69,7 +70,7 @@ def bank(text: torch.nn.Module, tokenizer: Tokenizer, each: int, seed: int) -> T
     rows = []
     for label in (*LABELS, None):
         titles = [caption(label, rng.randrange(len(ITEMS)), rng, noise=0.55) for _ in range(each)]
-        rows.append(F.normalize(text(encode(tokenizer, titles)), dim=-1))
+        rows.append(functional.normalize(text(encode(tokenizer, titles)), dim=-1))
     return torch.stack(rows).clone()
 
 
@@ -129,6 +130,7 @@ def train(
     store: Path,
     folder: Path,
     settings: HeadSettings,
+    *,
     mix: Mix,
     side: int,
     pseudo: NDArray[np.float32] | None = None,
@@ -136,7 +138,7 @@ def train(
 ) -> tuple[ColourHead, float]:
     """Train and calibrate the head; writes ``head.pt``; returns it with the threshold."""
     torch.manual_seed(settings.seed)
-    pictures = Pictures(store, side, 64, mix, settings.seed + 7919, pseudo, targets)
+    pictures = Pictures(store, side, 64, mix=mix, seed=settings.seed + 7919, pseudo=pseudo, targets=targets)
     z, target, _ = embed(clip.visual, pictures, settings.pictures)
     held = len(z) // 10
     titles = bank(clip.text, tokenizer, 160, settings.seed)
@@ -147,7 +149,9 @@ def train(
     generator = torch.Generator().manual_seed(settings.seed)
     for _ in range(settings.steps):
         rows = torch.randint(held, len(z), (settings.batch,), generator=generator)
-        image = F.normalize(z[rows] + 0.01 * torch.randn(settings.batch, z.shape[1], generator=generator), dim=-1)
+        image = functional.normalize(
+            z[rows] + 0.01 * torch.randn(settings.batch, z.shape[1], generator=generator), dim=-1
+        )
         text = titles_for(target[rows], titles, settings, generator)
         logits = head.logits(image, text)
         blind = head.logits(image, torch.zeros_like(text))
@@ -168,14 +172,21 @@ def train(
     truth = target[:held].argmax(1)
     threshold = threshold_for(probabilities, truth, settings.coverage_risk)
     accuracy = (probabilities.argmax(1) == truth).float().mean()
-    print(f"head: held-out {accuracy:.3f}, temperature {head.temperature:.3f}, threshold {threshold:.3f}", flush=True)
+    typer.echo(f"head: held-out {accuracy:.3f}, temperature {head.temperature:.3f}, threshold {threshold:.3f}")
     torch.save(head.state_dict(), folder / "head.pt")
     return head, threshold
 
 
-def assemble(folder: Path, text_folder: Path, name: str, side: int, width: int, threshold: float) -> None:
+def assemble(folder: Path, text_folder: Path, *, name: str, side: int, width: int, threshold: float) -> None:
     """Put the text tower beside the image tower and describe the model, as ``towers.serving.load`` reads it."""
     for file in ("text.pt", "tokenizer.json"):
         shutil.copyfile(text_folder / file, folder / file)
-    meta = {"model": name, "side": side, "width": width, "threshold": round(threshold, 3), "mean": [0.5] * 3, "std": [0.5] * 3}
+    meta = {
+        "model": name,
+        "side": side,
+        "width": width,
+        "threshold": round(threshold, 3),
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+    }
     (folder / "model.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")

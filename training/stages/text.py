@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import typer
 from tokenizers import Tokenizer
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from training.captions.items import ITEMS
 from training.captions.titles import caption, corpus
@@ -54,24 +55,26 @@ def train(clip: Any, folder: Path, steps: int, seed: int, shop: list[tuple[str, 
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     width = clip.text.output_dim
-    colours = nn.Parameter(F.normalize(torch.randn(len(LABELS) + 1, width), dim=-1))
-    items = nn.Parameter(F.normalize(torch.randn(len(ITEMS) + 1, width), dim=-1))
+    colours = nn.Parameter(functional.normalize(torch.randn(len(LABELS) + 1, width), dim=-1))
+    items = nn.Parameter(functional.normalize(torch.randn(len(ITEMS) + 1, width), dim=-1))
     optimiser = torch.optim.AdamW([*clip.text.parameters(), colours, items], lr=2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, steps, pct_start=0.1)
     started, clip_text = time.monotonic(), clip.text.train()
     for step in range(steps):
         texts, colour, item = batch(192, rng, shop)
-        embedding = F.normalize(clip_text(bpe.encode(tokenizer, texts)), dim=-1)
-        by_colour = TEMPERATURE * embedding @ F.normalize(colours, dim=-1).T
-        by_item = TEMPERATURE * embedding @ F.normalize(items, dim=-1).T
-        loss = F.cross_entropy(by_colour, torch.tensor(colour)) + 0.5 * F.cross_entropy(by_item, torch.tensor(item))
+        embedding = functional.normalize(clip_text(bpe.encode(tokenizer, texts)), dim=-1)
+        by_colour = TEMPERATURE * embedding @ functional.normalize(colours, dim=-1).T
+        by_item = TEMPERATURE * embedding @ functional.normalize(items, dim=-1).T
+        loss = functional.cross_entropy(by_colour, torch.tensor(colour)) + 0.5 * functional.cross_entropy(
+            by_item, torch.tensor(item)
+        )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         schedule.step()
         if step % 100 == 99:
             right = (by_colour.argmax(1) == torch.tensor(colour)).float().mean()
-            print(f"text {step + 1}/{steps} loss {loss:.3f} colour {right:.3f} {time.monotonic() - started:.0f} s", flush=True)
+            typer.echo(f"text {step + 1}/{steps} loss {loss:.3f} colour {right:.3f} {time.monotonic() - started:.0f} s")
     torch.save(clip.text.state_dict(), folder / "text.pt")
     clip.text.eval()
     return tokenizer

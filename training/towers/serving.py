@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from training.data.labels import LABELS
 from training.towers.clip import create
@@ -26,7 +26,7 @@ class ImageGraph(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         x = pixels.permute(0, 3, 1, 2).float() * self.scale + self.shift
-        return F.normalize(self.tower(x), dim=-1)
+        return functional.normalize(self.tower(x), dim=-1)
 
 
 class TextGraph(nn.Module):
@@ -37,7 +37,7 @@ class TextGraph(nn.Module):
         self.tower = tower
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return F.normalize(self.tower(tokens), dim=-1)
+        return functional.normalize(self.tower(tokens), dim=-1)
 
 
 @dataclass(frozen=True)
