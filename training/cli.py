@@ -48,6 +48,13 @@ def encoder(
 
 
 @app.command()
+def label(out: Out, config: ConfigFile = None) -> None:
+    """Label people's own photos by the tuned encoder, for another round of `encoder` with them."""
+    sure, total = towers.label_street(settings.load(config), out)
+    typer.echo(f"{sure} of {total} photos labelled")
+
+
+@app.command()
 def head(out: Out, config: ConfigFile = None) -> None:
     """Tune the last layers on cached embeddings, calibrate them, and choose the threshold of `uncertain`."""
     typer.echo(f"threshold {towers.train_head(settings.load(config), out):.3f}")

@@ -37,15 +37,31 @@ class TextSettings:
     seed: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class PseudoSettings:
+    """Which street photos are labelled by the encoder itself.
+
+    Parameters:
+        keep: share of each predicted colour, the surest first.
+        floor: confidence under which nothing is kept.
+        sharpen: exponent of the probabilities before they are normalised again.
+    """
+
+    keep: float = 0.7
+    floor: float = 0.45
+    sharpen: float = 1.5
+
+
 @validated(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class Config:
     """One file for a whole model.
 
     Parameters:
         model: name of a file in ``towers/configs``, a model that open_clip knows, or a local ``.json``.
-        prepare, text, encoder, head: settings of the stages.
+        prepare, text, encoder, pseudo, head: settings of the stages.
         mix: what the encoder's batches are made of.
-        head_mix: what the head's are made of; with ``street``, pseudo-labelled photos if there are any.
+        street_mix: likewise once street photos have pseudo-labels, for encoder and head.
+        street_encoder: settings of the encoder's second round, with pseudo-labels.
     """
 
     model: str = "colour-lite0"
@@ -53,8 +69,12 @@ class Config:
     text: TextSettings = field(default_factory=TextSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     mix: Mix = field(default_factory=Mix)
+    street_mix: Mix = field(default_factory=lambda: Mix(street=0.45))
+    street_encoder: EncoderSettings = field(
+        default_factory=lambda: EncoderSettings(steps=400, rate=1.2e-3, ema=0.99, seed=5)
+    )
+    pseudo: PseudoSettings = field(default_factory=PseudoSettings)
     head: HeadSettings = field(default_factory=HeadSettings)
-    head_mix: Mix = field(default_factory=Mix)
 
 
 def load(path: Path | None) -> Config:

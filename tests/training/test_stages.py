@@ -25,6 +25,8 @@ _PAINTS = {"red": (200, 20, 25), "black": (20, 20, 22), "green": (30, 120, 45), 
 _SMALL = {
     "text": {"steps": 3},
     "encoder": {"steps": 4, "batch": 8, "side": 64, "workers": 0, "save_every": 2},
+    "street_encoder": {"steps": 2, "batch": 8, "side": 64, "workers": 0, "save_every": 1},
+    "pseudo": {"keep": 1, "floor": 0},
     "head": {"pictures": 64, "steps": 5, "batch": 16},
 }
 
@@ -85,6 +87,8 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     out, repository, config = str(tmp_path / "model"), tmp_path / "models", str(made / "small.yaml")
     assert "1 rows could not be used" in _run("prepare", "--data", str(made), "--out", out, "--config", config)
     _run("text", "--out", out, "--config", config)
+    _run("encoder", "--out", out, "--config", config, "--no-imagenet")
+    assert "of 5 photos labelled" in _run("label", "--out", out, "--config", config)
     _run("encoder", "--out", out, "--config", config, "--no-imagenet")
     assert "threshold" in _run("head", "--out", out, "--config", config)
     assert _run("export", "--out", out, "--repository", str(repository)).count("from PyTorch") == 3

@@ -102,4 +102,4 @@ def name(pixels: Pixels, mask: Mask) -> Floats:
     if (votes > 0.15).sum() >= 4:
         votes = votes * 0.5
         votes[COLOURS.index(Colour.MULTICOLOUR)] += 0.5
-    return votes
+    return np.asarray(votes, np.float32)

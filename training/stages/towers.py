@@ -16,7 +16,8 @@ from tokenizers import Tokenizer
 from training.config import Config
 from training.data import store as stores
 from training.data.labels import LABELS
-from training.stages import encoder, export, head, text
+from training.data.sources import Skipped
+from training.stages import encoder, export, head, pseudo, text
 from training.towers import serving
 from training.towers import tokenizer as bpe
 from training.towers.clip import create, prototypes
@@ -25,7 +26,7 @@ from training.towers.clip import create, prototypes
 _CERTAIN = 0.9
 
 
-def prepare(config: Config, data: Path, out: Path) -> stores.Skipped:
+def prepare(config: Config, data: Path, out: Path) -> Skipped:
     """Cut out the items and keep them with the street photos; returns the rows that could not be used."""
     settings = config.prepare
     labelled, street = [data / name for name in settings.labelled], [data / name for name in settings.street]
@@ -38,12 +39,34 @@ def train_text(config: Config, out: Path) -> None:
 
 
 def train_encoder(config: Config, out: Path, *, imagenet: bool) -> None:
-    """Tune the image tower towards the text tower's prototypes; a killed run goes on where it was saved."""
+    """Tune the image tower towards the text tower's prototypes; a killed run goes on where it was saved.
+
+    Once there are pseudo-labels, a round begins from the weights of the round before.
+    """
     clip, tokenizer = _with_text(config, out)
-    if imagenet:
+    found, labels = prototypes(clip.text, tokenizer), _pseudo(out)
+    mix, how = (config.mix, config.encoder) if labels is None else (config.street_mix, config.street_encoder)
+    before = out / "model" / "visual.pt"
+    if labels is not None and before.is_file():
+        clip.visual.load_state_dict(torch.load(before, map_location="cpu", weights_only=True))
+    elif imagenet:
         clip.visual.trunk.load_imagenet()
-    found = prototypes(clip.text, tokenizer)
-    encoder.train(clip, found, out / "store", out / "model", config.encoder, config.mix, _pseudo(out))
+    encoder.train(clip, found, out / "store", out / "model", how, mix=mix, pseudo=labels)
+
+
+def label_street(config: Config, out: Path) -> tuple[int, int]:
+    """Let the tuned tower label the street photos, for another round of ``encoder``; returns how many it is sure of."""
+    clip, tokenizer = _with_text(config, out)
+    folder = out / "model"
+    clip.visual.load_state_dict(torch.load(folder / "visual.pt", map_location="cpu", weights_only=True))
+    labels = pseudo.pseudo_labels(
+        clip.visual, prototypes(clip.text, tokenizer), out / "store", config.encoder.side,
+        keep=config.pseudo.keep, floor=config.pseudo.floor, sharpen=config.pseudo.sharpen,
+    )  # fmt: skip
+    np.save(folder / "pseudo.npy", labels)
+    # The next round has a schedule of its own.
+    (folder / "state.pt").unlink(missing_ok=True)
+    return int((labels.sum(1) > 0).sum()), len(labels)
 
 
 def train_head(config: Config, out: Path) -> float:
@@ -52,11 +75,13 @@ def train_head(config: Config, out: Path) -> float:
     folder = out / "model"
     clip.visual.load_state_dict(torch.load(folder / "visual.pt", map_location="cpu", weights_only=True))
     clip.visual.eval()
-    side = config.encoder.side
-    trained, threshold = head.train(
-        clip, tokenizer, out / "store", folder, config.head, config.head_mix, side, _pseudo(out)
+    side, labels = config.encoder.side, _pseudo(out)
+    mix = config.mix if labels is None else config.street_mix
+    store = out / "store"
+    trained, threshold = head.train(clip, tokenizer, store, folder, config.head, mix=mix, side=side, pseudo=labels)
+    head.assemble(
+        folder, out / "text", name=config.model, side=side, width=trained.text.in_features, threshold=threshold
     )
-    head.assemble(folder, out / "text", config.model, side, trained.text.in_features, threshold)
     return threshold
 
 
