@@ -39,7 +39,7 @@ def plain(width: int, height: int, rng: Generator) -> Pixels:
     rgb = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)[0, 0]
     grain = cv2.resize(rng.standard_normal((int(rng.integers(3, 24)),) * 2, np.float32), (width, height))
     image = rgb * (1 + rng.uniform(0, 0.12) * grain[:, :, None])
-    return (np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.clip(image, 0, 1) * 255, np.uint8)
 
 
 def place(rgba: Pixels, width: int, height: int, rng: Generator) -> tuple[Pixels, NDArray[np.float32]]:
@@ -58,7 +58,8 @@ def place(rgba: Pixels, width: int, height: int, rng: Generator) -> tuple[Pixels
     matrix[0, 2] += width / 2 - centre[0] + rng.normal(0, 0.05) * width
     matrix[1, 2] += height / 2 - centre[1] + rng.normal(0, 0.05) * height
     warped = cv2.warpAffine(rgba, matrix, (width, height), flags=cv2.INTER_AREA if scale < 0.7 else cv2.INTER_LINEAR)
-    return warped[:, :, :3].astype(np.uint8), cv2.erode(warped[:, :, 3], _CROSS).astype(np.float32) / 255
+    alpha = np.asarray(cv2.erode(warped[:, :, 3], _CROSS), np.float32) / np.float32(255)
+    return warped[:, :, :3].astype(np.uint8), alpha
 
 
 def letterbox(image: NDArray[np.uint8], side: int, fill: int = 255) -> NDArray[np.uint8]:
@@ -122,7 +123,7 @@ def disturb(photo: Pixels, aspect: float, side: int, rng: Generator) -> Pixels:
     left, top, right, bottom = rng.integers(0, margin + 1, 4)
     crop = photo[top : size - bottom, left : size - right]
     width, height = round(side * min(aspect, 1)), round(side * min(1 / aspect, 1))
-    crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
+    crop = np.asarray(cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
     return letterbox(camera(crop, illuminant(rng, 0.6), rng), side)

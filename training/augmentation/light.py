@@ -26,14 +26,14 @@ def illuminant(rng: Generator, strength: float = 1.0) -> NDArray[np.float32]:
     """
     warmth, tint = rng.normal(0.03, 0.07) * strength, rng.normal(0, 0.025) * strength
     gain = np.exp(np.array([warmth, tint, -warmth * 1.2]))
-    return (gain * np.exp(rng.normal(-0.03, 0.16)) / gain.mean()).astype(np.float32)
+    return np.asarray(gain * np.exp(rng.normal(-0.03, 0.16)) / gain.mean(), np.float32)
 
 
 def tone(gain: NDArray[np.float32], rng: Generator) -> Pixels:
     """A look-up table uint8 [256, 3]: illuminant, tone curve, contrast and black level in one."""
     curve = np.clip(_LEVELS[:, None] * gain, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.15)))
     curve = (curve - 0.5) * np.float32(rng.uniform(0.82, 1.15)) + np.float32(0.5 + rng.normal(0, 0.02))
-    return (np.clip(curve, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.clip(curve, 0, 1) * 255, np.uint8)
 
 
 @cache
@@ -70,5 +70,5 @@ def camera(pixels: Pixels, gain: NDArray[np.float32], rng: Generator) -> Pixels:
         out = np.clip(out + noise // int(rng.integers(5, 25)), 0, 255).astype(np.uint8)
     if rng.random() < 0.35:
         _, coded = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 90))])
-        out = cv2.imdecode(coded, cv2.IMREAD_COLOR)
-    return out.astype(np.uint8)
+        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+    return np.asarray(out, np.uint8)

@@ -17,7 +17,7 @@ def foreground(rgb: Pixels) -> Pixels:
     height, width = rgb.shape[:2]
     white = (rgb.min(axis=2) >= WHITE_FLOOR).astype(np.uint8)
     framed = cv2.copyMakeBorder(white, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
-    cv2.floodFill(framed, None, (0, 0), 2)  # type: ignore[call-overload]
+    cv2.floodFill(framed, None, (0, 0), 2)
     mask = np.where(framed[1 : height + 1, 1 : width + 1] == 2, 0, 255).astype(np.uint8)
     return cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(np.uint8)
 
@@ -44,8 +44,9 @@ def cut_out(rgb: Pixels, side: int) -> Pixels | None:
     scale = side / max(item.shape[:2])
     size = (max(1, round(item.shape[1] * scale)), max(1, round(item.shape[0] * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    item = cv2.resize(item, size, interpolation=method)
-    alpha = cv2.GaussianBlur(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), (3, 3), 0)
+    item = np.asarray(cv2.resize(item, size, interpolation=method), np.uint8)
+    larger = cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR)
+    alpha = np.asarray(cv2.GaussianBlur(larger, (3, 3), 0), np.uint8)
     out = np.zeros((side, side, 4), np.uint8)
     top, left = (side - size[1]) // 2, (side - size[0]) // 2
     out[top : top + size[1], left : left + size[0], :3] = item

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -115,7 +115,7 @@ class Pictures(IterableDataset[Batch]):
         *,
         sure: NDArray[np.int64] | None,
         street_chance: NDArray[np.float64] | None,
-    ) -> tuple[NDArray[np.generic], ...]:
+    ) -> tuple[Any, ...]:
         cells = self.side // MASK_STRIDE
         street = int(rng.integers(len(store.street)))
         if rng.random() < self.mix.street:

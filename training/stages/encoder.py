@@ -165,7 +165,7 @@ def train(
         parts = losses(embedding, map_logits, batch, prototypes, scale=scale.exp().clamp(max=40), settings=settings)
         loss = torch.stack(list(parts.values())).sum()
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(visual.parameters(), 2.0)
         optimiser.step()
         schedule.step()

@@ -108,10 +108,10 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
     def closure() -> Tensor:
         optimiser.zero_grad()
         loss = -(target * (logits / log_t.clamp(-3, 3).exp()).log_softmax(1)).sum(1).mean()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimiser.step(closure)
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
     return float(log_t.detach().exp().clamp(0.05, 20))
 
 
@@ -158,7 +158,7 @@ def train(
         loss = generalised_cross_entropy(logits, target[rows], settings.q)
         loss = loss + generalised_cross_entropy(blind, target[rows], settings.q)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
     head.eval()

@@ -63,4 +63,4 @@ def pseudo_labels(
         best = mine[np.argsort(-confidence[mine])][: int(np.ceil(keep * len(mine)))]
         sure[best] = confidence[best] >= floor
     sharp = probability**sharpen
-    return (sharp / sharp.sum(1, keepdims=True) * sure[:, None]).astype(np.float32)
+    return np.asarray(sharp / sharp.sum(1, keepdims=True) * sure[:, None], np.float32)

@@ -69,7 +69,7 @@ def train(clip: Any, folder: Path, steps: int, seed: int, shop: list[tuple[str, 
             by_item, torch.tensor(item)
         )
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
         if step % 100 == 99:

