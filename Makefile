@@ -27,6 +27,12 @@ test: set-up
 	@# The tests run whatever lint says: one run tells all that is wrong.
 	@status=0; $(MAKE) lint || status=1; $(BIN)/pytest -m "not long" || status=1; exit $$status
 
+## faults: every fault on real servers, then a soak of 50,000 events; FAULTS="--seed 7 --only soak --events 5000"
+.PHONY: faults
+FAULTS ?=
+faults: set-up
+	@$(BIN)/python -m tests.faults.campaign $(FAULTS)
+
 ## lint: ruff and mypy
 .PHONY: lint
 lint: $(FULL)

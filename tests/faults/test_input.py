@@ -105,7 +105,12 @@ def test_a_field_that_is_given_twice_counts_once(
 
 
 @pytest.mark.parametrize(
-    ("count", "side", "answered"), [(100_000, 64, 4_000), (400, 700, 400)], ids=["many events", "large events"]
+    ("count", "side", "answered"),
+    [
+        # Some thousands show whether what waits takes memory; the rest would only take time.
+        pytest.param(100_000, 64, 4_000, id="many events", marks=[pytest.mark.long, pytest.mark.timeout(400)]),
+        pytest.param(150, 700, 150, id="events of two megabytes"),
+    ],
 )
 def test_waiting_events_do_not_grow_the_worker(
     *,
@@ -124,5 +129,5 @@ def test_waiting_events_do_not_grow_the_worker(
     events.publish(kafka.bootstrap, workers.deployment.created, waiting)
     worker = workers.start()
     with workers.reader() as reader:
-        reader.until(lambda answers: len(answers.coloured) >= answered, timeout=120)
+        reader.until(lambda answers: len(answers.coloured) >= answered, timeout=150)
     assert worker.peak_megabytes() < 600
