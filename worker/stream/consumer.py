@@ -14,12 +14,12 @@ from typing import Any
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
 
 from worker.observe import metrics
 from worker.observe.progress import Progress
 from worker.settings import KafkaSettings, StreamSettings
+from worker.stream.assignment import EvenByTopicAssignor
 from worker.stream.computation import Computation
 from worker.stream.delays import Delays
 from worker.stream.envelope import Envelope
@@ -207,7 +207,7 @@ def _make_consumer(kafka: KafkaSettings, settings: StreamSettings) -> Any:
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         allow_auto_create_topics=False,
-        partition_assignment_strategy=[CooperativeStickyAssignor],
+        partition_assignment_strategy=[EvenByTopicAssignor],
         session_timeout_ms=int(settings.session_timeout * 1000),
         heartbeat_interval_ms=int(settings.session_timeout * 1000 / 3),
         max_poll_records=settings.max_batch,

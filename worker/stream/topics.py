@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -13,6 +15,8 @@ from worker.errors import ConfigurationError
 from worker.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+_LEADER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,27 @@ def ensure(
             except KafkaError as error:
                 raise ConfigurationError(f"topic {name} cannot be created: {error}") from error
             log.info("topic_created", topic=name, partitions=topic.num_partitions)
+        _wait_for_leaders(admin, missing)
         return missing
     finally:
         admin.close()
+
+
+def _wait_for_leaders(admin: Any, names: Sequence[str]) -> None:
+    """Wait until the new topics can be read and written.
+
+    A consumer that subscribes earlier is given no partition of them, until it asks for metadata again half a minute
+    later.
+    """
+    deadline = time.monotonic() + _LEADER_SECONDS
+    while names and time.monotonic() < deadline:
+        partitions = [
+            partition
+            for topic in admin.describe_topics(list(names))
+            for partition in topic["partitions"] or [{"leader_id": -1}]
+        ]
+        if all(partition["leader_id"] >= 0 for partition in partitions):
+            return
+        time.sleep(0.1)
+    if names:
+        log.warning("topics_without_leaders", topics=list(names), waited=_LEADER_SECONDS)

@@ -34,11 +34,12 @@ def kill_mid_transaction(field: Field, chance: Random) -> None:
 
     It is frozen at random moments until that is so; then it never wakes up.
     """
-    for _ in range(60):
+    end = time.monotonic() + 30
+    while True:
         worker = _busy(field, chance)
         time.sleep(chance.uniform(0, 0.05))
         worker.pause()
-        if open_transaction(field.deployment):
+        if open_transaction(field.deployment) or time.monotonic() > end:
             break
         worker.resume()
     field.remove(worker)
@@ -105,13 +106,14 @@ def redis_stalled(field: Field, chance: Random) -> None:
 
 
 def redis_garbage(field: Field, chance: Random) -> None:
-    """Every cached value is replaced by something else, again and again for two seconds."""
+    """Cached values are replaced by something else, one after the other, for four seconds."""
     with Redis.from_url(field.servers.redis.url) as client:
-        end = time.monotonic() + 2
+        end = time.monotonic() + 4
         while time.monotonic() < end:
-            keys = list(client.scan_iter("colour:*", count=500))
-            for key in keys:
+            for key in client.scan_iter("colour:*", count=500):
                 _spoil(client, key, chance)
+                if time.monotonic() > end:
+                    break
             time.sleep(0.05)
 
 

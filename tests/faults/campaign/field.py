@@ -65,8 +65,13 @@ class Field:
         self.peak_megabytes = 0.0
         self._watching = threading.Event()
         self._lock = threading.Lock()
-        for _ in range(workers):
-            self.add()
+        try:
+            for _ in range(workers):
+                self.add()
+        except BaseException:
+            for worker in self.workers:
+                worker.kill()
+            raise
         self.tally = Tally(self.deployment)
         self.tally.start()
         self._watch = threading.Thread(target=self._watch_memory, name="memory", daemon=True)
@@ -77,6 +82,11 @@ class Field:
         """Start the traffic."""
         self.traffic = Traffic(self.deployment, count=count, rate=rate, answered=lambda: self.tally.answered)
         self.traffic.start()
+
+    def allow(self, published: int) -> None:
+        """Let the traffic go on until so many were published."""
+        assert self.traffic is not None
+        self.traffic.allowed = published
 
     def ready(self) -> list[WorkerProcess]:
         """The workers that are ready, waiting for one if none is.

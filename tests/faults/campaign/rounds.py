@@ -110,7 +110,10 @@ def _round(
     began = time.monotonic()
     try:
         ground.begin(events, rate)
-        for answered, fault in plan:
+        for position, (answered, fault) in enumerate(plan):
+            # Every fault shall meet traffic: what is published while it lasts ends halfway to the fault after the next.
+            later = [threshold for threshold, _ in plan[position + 1 : position + 3]]
+            ground.allow(sum(later) // 2 if len(later) == 2 else events)
             if not _reach(ground, answered):
                 break
             say(f"{ground.tally.answered:>6} answered: {fault.name}")

@@ -36,6 +36,8 @@ class Traffic(threading.Thread):
         self._rate = rate
         self._answered = answered
         self._max_ahead = max_ahead
+        self.allowed = count
+        """Publish no more than so many for now: what is left meets the faults to come."""
         self.photo_of: dict[str, int] = {}
         self.error: BaseException | None = None
 
@@ -58,8 +60,8 @@ class Traffic(threading.Thread):
         sent = []
         for listings in _chunks(self._listings(), size=max(1, int(self._rate / 10))):
             due = time.monotonic() + len(listings) / self._rate
-            while len(self.photo_of) - self._answered() > self._max_ahead:
-                time.sleep(0.1)
+            while self._must_wait():
+                time.sleep(0.05)
             for number, listing in listings:
                 key, value = listing["listing_id"].encode(), json.dumps(listing).encode()
                 sent.append(producer.send(self._deployment.created, key=key, value=value))
@@ -68,6 +70,10 @@ class Traffic(threading.Thread):
         for future in sent:
             future.get(timeout=180)
         producer.close()
+
+    def _must_wait(self) -> bool:
+        published = len(self.photo_of)
+        return published >= self.allowed or published - self._answered() > self._max_ahead
 
     def _listings(self) -> Iterator[tuple[int, dict[str, Any]]]:
         run = uuid.uuid4().hex[:8]
