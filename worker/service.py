@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -40,15 +40,21 @@ class Models:
 
 
 @asynccontextmanager
-async def tagging(settings: Settings) -> AsyncIterator[Models]:
-    """A tagger with its fetcher, cache and Triton, open until the context ends."""
+async def tagging(
+    settings: Settings, make_releases: Callable[[Triton, float], Releases] = Releases
+) -> AsyncIterator[Models]:
+    """A tagger with its fetcher, cache and Triton, open until the context ends.
+
+    Parameters:
+        make_releases: what decides which release answers; by default the active one does.
+    """
     async with AsyncExitStack() as stack:
         triton = await stack.enter_async_context(Triton(settings.triton))
         fetcher = await stack.enter_async_context(make_fetcher(settings.images))
         embeddings = EmbeddingCache(settings.redis)
         stack.push_async_callback(embeddings.aclose)
         decoders = stack.enter_context(ThreadPoolExecutor(settings.images.decode_threads, "decode"))
-        releases = Releases(triton, settings.triton.release_poll)
+        releases = make_releases(triton, settings.triton.release_poll)
         following = asyncio.create_task(releases.follow())
         stack.push_async_callback(_cancel, following)
         tagger = Tagger(

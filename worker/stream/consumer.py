@@ -25,9 +25,8 @@ from worker.stream.delays import Delays
 from worker.stream.envelope import Envelope
 from worker.stream.inflight import Batch, InFlight, Item
 from worker.stream.ownership import Ownership
-from worker.stream.publication import Publisher
 from worker.stream.topics import Topics
-from worker.stream.transactions import Committer
+from worker.stream.transactions import Committer, Notes, Publishing, no_notes
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +42,7 @@ class Stream:
         topics: what is read and written.
         computation: answers batches.
         publisher: makes records of answers.
+        notes: what is written beside committed offsets.
         progress: is told of every sign of life.
     """
 
@@ -53,8 +53,9 @@ class Stream:
         *,
         topics: Topics,
         computation: Computation,
-        publisher: Publisher,
+        publisher: Publishing,
         progress: Progress,
+        notes: Notes = no_notes,
     ) -> None:
         self._settings = settings
         self._topics = topics
@@ -72,6 +73,7 @@ class Stream:
             publisher=publisher,
             group_metadata=self._consumer.group_metadata,
             on_commit=progress.committed,
+            notes=notes,
         )
         self._lag_due = 0.0
 
@@ -83,6 +85,10 @@ class Stream:
         """
         self._committer.start()
         try:
+            # A leader of the group that does not know a topic's partitions yet assigns none of them, to anybody, and
+            # kafka-python 3.0.12 does not mend that when it learns of them ("No partition metadata for topic").
+            for topic in self._topics.consumed:
+                self._consumer.partitions_for_topic(topic)
             self._consumer.subscribe(topics=list(self._topics.consumed), listener=self._ownership)
             while not stopping.is_set():
                 self._turn()
@@ -95,10 +101,7 @@ class Stream:
             self._consumer.close(autocommit=False, timeout_ms=2_000)
 
     def _turn(self) -> None:
-        if self._committer.failure is not None:
-            raise self._committer.failure
-        if self._in_flight.failed:
-            self._rewind("transaction_failed")
+        self._recover()
         room = self._in_flight.has_room()
         reading = room and not self._computation.waits
         self._steer(reading=reading)
@@ -111,10 +114,20 @@ class Stream:
             self._in_flight.wait_for_room(_POLL_SECONDS)
         self._report_lag(reading=reading)
 
+    def _recover(self) -> None:
+        if self._committer.failure is not None:
+            raise self._committer.failure
+        if self._in_flight.failed:
+            self._rewind("transaction_failed")
+
+    def _held(self) -> frozenset[TopicPartition]:
+        """The partitions that are not to be read at present, whatever there is room for."""
+        return self._delays.holding(datetime.now(UTC))
+
     def _steer(self, *, reading: bool) -> None:
         """Pause what must wait and resume the rest; a paused partition still heartbeats."""
         owned = self._ownership.partitions()
-        pause = self._delays.holding(datetime.now(UTC)) & owned if reading else owned
+        pause = self._held() & owned if reading else owned
         paused = self._consumer.paused()
         if now_paused := pause - paused:
             self._consumer.pause(*now_paused)
@@ -155,11 +168,7 @@ class Stream:
         metrics.REWINDS.labels(cause).inc()
         try:
             for partition in self._ownership.partitions():
-                committed = self._consumer.committed(partition, timeout_ms=5_000)
-                if committed is None:
-                    self._consumer.seek_to_beginning(partition)
-                else:
-                    self._consumer.seek(partition, committed)
+                self._go_back(partition)
         except (KafkaError, AssertionError) as error:
             # Kafka is away, or the partition was revoked meanwhile. The queue stays failed, so that nothing of it is
             # committed, and the next turn tries again; the poll in between takes part in the rebalance.
@@ -169,6 +178,13 @@ class Stream:
         self._delays.clear()
         self._in_flight.clear()
         log.info("rewound", cause=cause)
+
+    def _go_back(self, partition: TopicPartition) -> None:
+        committed = self._consumer.committed(partition, timeout_ms=5_000)
+        if committed is None:
+            self._consumer.seek_to_beginning(partition)
+        else:
+            self._consumer.seek(partition, committed)
 
     def _report_lag(self, *, reading: bool) -> None:
         self._progress.turned(reading=reading)

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kafka import TopicPartition
 
@@ -37,12 +37,15 @@ class Batch:
         leases: the lease of each partition when its records were read (see ``Ownership``).
         size: bytes of keys and values.
         outcomes: will hold one outcome for each item.
+        reached: offsets to commit even though no item stands right before them, such as the end of a replayed range
+            behind records that were not selected; empty in live traffic.
     """
 
     items: Sequence[Item]
     leases: Mapping[TopicPartition, int]
     size: int
     outcomes: Future[list[Outcome]]
+    reached: Mapping[TopicPartition, int] = field(default_factory=dict)
 
 
 class InFlight:

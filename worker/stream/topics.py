@@ -53,6 +53,16 @@ class Topics:
         return f"{self.dead}.redriven"
 
     @property
+    def replays(self) -> str:
+        """The plans of replays; exists once ``replay`` was used."""
+        return f"{self.coloured}.replays"
+
+    @property
+    def replay_dead(self) -> str:
+        """What replays could not answer; exists once ``replay`` was used."""
+        return f"{self.dead}.replay"
+
+    @property
     def all(self) -> tuple[str, ...]:
         """Every topic that must exist."""
         return (*self.consumed, self.coloured, self.dead)

@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
@@ -15,12 +16,45 @@ from kafka.errors import KafkaError
 
 from worker.observe import metrics
 from worker.settings import KafkaSettings, StreamSettings
+from worker.stream.envelope import Envelope
 from worker.stream.inflight import Batch, InFlight, Item
 from worker.stream.ownership import Ownership
-from worker.stream.publication import Publication, Publisher
+from worker.stream.publication import Publication
+from worker.stream.topics import Topics
 from worker.tagger import Labelled, Outcome
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one record; ``publication`` is ``None`` when nothing is written about it."""
+
+    item: Item
+    outcome: Outcome
+    publication: Publication | None
+
+
+class Publishing(Protocol):
+    """Turns an outcome into a record; ``Publisher`` does it for live traffic."""
+
+    @property
+    def topics(self) -> Topics:
+        """Where the records go."""
+        ...
+
+    def publish(self, envelope: Envelope, outcome: Outcome, now: datetime) -> Publication | None:
+        """The record that answers ``envelope``, or ``None`` for no record."""
+        ...
+
+
+Notes = Callable[[Sequence[Answer], Mapping[TopicPartition, int]], Mapping[TopicPartition, str]]
+"""What is written beside each offset, in the same transaction, from what it answers and how far it reaches."""
+
+
+def no_notes(_answers: Sequence[Answer], _offsets: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, str]:
+    """Nothing."""
+    return {}
 
 
 class MembershipLost(KafkaError):  # type: ignore[misc]  # kafka-python is untyped
@@ -40,6 +74,7 @@ class Committer(threading.Thread):
         publisher: makes records of outcomes.
         group_metadata: the consumer's snapshot of its membership, which fences zombies (KIP-447).
         on_commit: called after each commit, with nothing; for liveness.
+        notes: what is written beside the offsets.
     """
 
     def __init__(
@@ -49,9 +84,10 @@ class Committer(threading.Thread):
         *,
         in_flight: InFlight,
         ownership: Ownership,
-        publisher: Publisher,
+        publisher: Publishing,
         group_metadata: Callable[[], Any],
         on_commit: Callable[[], None],
+        notes: Notes = no_notes,
     ) -> None:
         super().__init__(name="committer", daemon=True)
         self._kafka = kafka
@@ -61,6 +97,7 @@ class Committer(threading.Thread):
         self._publisher = publisher
         self._group_metadata = group_metadata
         self._on_commit = on_commit
+        self._notes = notes
         self._producer: Any = None
         self._stopping = threading.Event()
         self.failure: BaseException | None = None
@@ -99,22 +136,34 @@ class Committer(threading.Thread):
     def _commit(self, batches: Sequence[Batch]) -> None:
         metadata = self._group_metadata()
         # Ownership is read after the membership: a partition that is ours now was ours in that generation.
-        answered = [pair for batch in batches for pair in self._still_ours(batch)]
-        if not answered:
+        answered: list[tuple[Item, Outcome]] = []
+        positions: dict[TopicPartition, int] = {}
+        for batch in batches:
+            kept = self._still_ours(batch)
+            outcomes = batch.outcomes.result()
+            pairs = [pair for pair in zip(batch.items, outcomes, strict=True) if pair[0].partition in kept]
+            answered += pairs
+            positions |= {item.partition: item.offset + 1 for item, _ in pairs}
+            positions |= {partition: offset for partition, offset in batch.reached.items() if partition in kept}
+        if not positions:
             return
         if metadata.generation_id < 0:
             raise MembershipLost
         now = datetime.now(UTC)
-        offsets = {item.partition: OffsetAndMetadata(item.offset + 1, "", -1) for item, _ in answered}
-        publications = [self._publisher.publish(item.envelope, outcome, now) for item, outcome in answered]
-        self._transact(publications, offsets, metadata)
+        answers = [
+            Answer(item, outcome, self._publisher.publish(item.envelope, outcome, now)) for item, outcome in answered
+        ]
+        notes = self._notes(answers, positions)
+        offsets = {
+            partition: OffsetAndMetadata(offset, notes.get(partition, ""), -1)
+            for partition, offset in positions.items()
+        }
+        self._transact([answer.publication for answer in answers if answer.publication is not None], offsets, metadata)
         self._on_commit()
-        _count(answered, publications, self._publisher, now)
+        _count(answers, self._publisher.topics.dead, now)
 
-    def _still_ours(self, batch: Batch) -> list[tuple[Item, Outcome]]:
-        outcomes = batch.outcomes.result()
-        kept = {partition for partition, lease in batch.leases.items() if self._ownership.lease(partition) == lease}
-        return [pair for pair in zip(batch.items, outcomes, strict=True) if pair[0].partition in kept]
+    def _still_ours(self, batch: Batch) -> set[TopicPartition]:
+        return {partition for partition, lease in batch.leases.items() if self._ownership.lease(partition) == lease}
 
     def _transact(
         self, publications: Sequence[Publication], offsets: Mapping[TopicPartition, OffsetAndMetadata], metadata: Any
@@ -209,15 +258,14 @@ def within(seconds: float, call: Callable[[], None]) -> None:
     done.result(seconds)
 
 
-def _count(
-    answered: Sequence[tuple[Item, Outcome]], publications: Sequence[Publication], publisher: Publisher, now: datetime
-) -> None:
-    for (item, outcome), publication in zip(answered, publications, strict=True):
-        if isinstance(outcome, Labelled):
-            metrics.OUTCOMES.labels("labelled" if outcome.certain else "uncertain").inc()
-            metrics.LABELS.labels(outcome.top[0].colour.value).inc()
+def _count(answers: Sequence[Answer], dead: str, now: datetime) -> None:
+    for answer in answers:
+        if isinstance(answer.outcome, Labelled):
+            metrics.OUTCOMES.labels("labelled" if answer.outcome.certain else "uncertain").inc()
+            metrics.LABELS.labels(answer.outcome.top[0].colour.value).inc()
         else:
-            kind = "rejected" if publication.topic == publisher.topics.dead else "postponed"
+            given_up = answer.publication is None or answer.publication.topic == dead
+            kind = "rejected" if given_up else "postponed"
             metrics.OUTCOMES.labels(kind).inc()
-            metrics.FAILURES.labels(kind, outcome.reason.value).inc()
-        metrics.LATENCY.observe(max(0.0, (now - item.envelope.source.timestamp).total_seconds()))
+            metrics.FAILURES.labels(kind, answer.outcome.reason.value).inc()
+        metrics.LATENCY.observe(max(0.0, (now - answer.item.envelope.source.timestamp).total_seconds()))

@@ -1,0 +1,126 @@
+"""``colour-worker replay`` as a child process, and listings whose answers are known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from tests.support.worker_process import Deployment
+
+COMMAND = [str(Path(sys.executable).with_name("colour-worker")), "replay"]
+
+
+class Replay:
+    """One process of a replay; ``kill`` it, or ``wait`` for its end."""
+
+    def __init__(self, deployment: Deployment, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        self._log = deployment.folder / f"replay-{uuid.uuid4().hex[:6]}.log"
+        self._output: list[str] = []
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, *arguments],
+                env={**deployment.environment(), **(env or {})},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self._output += self.process.stdout.readlines()
+
+    @property
+    def notes(self) -> str:
+        """What it said on standard error."""
+        return self._log.read_text(errors="replace")
+
+    def wait(self, timeout: float = 120, *, code: int = 0) -> str:
+        """Its standard output, once it has ended with ``code``."""
+        try:
+            ended = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"the replay has not ended within {timeout} s:\n{self.notes[-4000:]}") from None
+        self._reading.join(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        assert ended == code, f"{ended}:\n{self.notes[-4000:]}"
+        return "".join(self._output)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self._reading.join(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def replay(deployment: Deployment, *arguments: str, timeout: float = 120, code: int = 0, **env: str) -> str:
+    """Run one to its end; its standard output."""
+    process = Replay(deployment, *arguments, env=env)
+    try:
+        return process.wait(timeout, code=code)
+    finally:
+        process.kill()
+
+
+def outcomes(output: str) -> dict[str, int]:
+    """The first table of a summary."""
+    rows = [line.split("\t") for line in output.splitlines()]
+    start = rows.index(["outcome", "events", "share"])
+    return {row[0]: int(row[1]) for row in rows[start + 1 : start + 7]}
+
+
+def moves(output: str) -> dict[tuple[str, str], int]:
+    """The second table of a summary: (before, now) -> events; kept labels are not among them."""
+    rows = [line.split("\t") for line in output.splitlines()]
+    if ["before", "now", "events", "share"] not in rows:
+        return {}
+    start = rows.index(["before", "now", "events", "share"])
+    return {(row[0], row[1]): int(row[2]) for row in rows[start + 1 :]}
+
+
+def records(bootstrap: str, topic: str) -> list[Any]:
+    """All records of a topic up to its present end, as ``read_committed`` readers see them."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        group_id=None,
+    )
+    try:
+        partitions = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        ends = consumer.end_offsets(partitions) if partitions else {}
+        found: list[Any] = []
+        deadline = time.monotonic() + 60
+        while any(consumer.position(partition) < end for partition, end in ends.items()):
+            assert time.monotonic() < deadline
+            found += [record for batch in consumer.poll(200).values() for record in batch]
+        return found
+    finally:
+        consumer.close()
+
+
+def answers(deployment: Deployment, run: str, topic: str | None = None) -> list[dict[str, Any]]:
+    """The outputs of one run."""
+    found = [json.loads(record.value) for record in records(deployment.bootstrap, topic or deployment.coloured)]
+    return [answer for answer in found if answer["run"] == run]
+
+
+def places(found: list[dict[str, Any]]) -> list[tuple[int, int]]:
+    """(partition, offset) of the events that outputs answer, sorted."""
+    return sorted((answer["source"]["partition"], answer["source"]["offset"]) for answer in found)
