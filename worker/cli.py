@@ -21,6 +21,7 @@ from worker import service
 from worker.deadletters import deadletters_app
 from worker.demo import demo
 from worker.errors import ColourTaggerError
+from worker.models.cli import models_app
 from worker.observe import logs
 from worker.publish import publish
 from worker.replay import replay
@@ -49,6 +50,7 @@ app.command()(publish)
 app.command()(demo)
 app.command()(replay)
 app.add_typer(deadletters_app, name="deadletters")
+app.add_typer(models_app, name="models")
 app.add_typer(stack_app, name="stack")
 
 

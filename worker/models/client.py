@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,9 @@ from worker.settings import TritonSettings
 IMAGE_MODEL = "colour_image"
 TEXT_MODEL = "colour_text"
 HEAD_MODEL = "colour_head"
+
+_MISSING_RETRIES = (0.0, 0.05)
+"""Seconds before a request for a missing version is repeated, ahead of reading the active release again."""
 
 _CHANNEL = [
     ("grpc.max_send_message_length", -1),
@@ -63,6 +66,11 @@ class Triton:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._client.close()
+
+    @property
+    def address(self) -> str:
+        """``host:port`` of the gRPC endpoint."""
+        return self._settings.url
 
     async def config(self, model: str) -> ModelConfig:
         """The configuration that Triton holds for a model now.
@@ -131,8 +139,8 @@ class Triton:
             tensor = triton.InferInput(name, list(rows.shape), np_to_triton_dtype(rows.dtype))
             tensor.set_data_from_numpy(rows)
             tensors.append(tensor)
-        result = await self._ask(
-            self._client.infer(
+        result = await self._ask_replicas(
+            lambda: self._client.infer(
                 model,
                 tensors,
                 model_version=version,
@@ -146,6 +154,15 @@ class Triton:
         if rows_in != rows_out:
             raise Unavailable("triton", f"{model} {version} answered {rows_out} rows to a question of {rows_in}")
         return answer
+
+    async def _ask_replicas(self, call: Callable[[], Any]) -> Any:
+        """Ask again where a version is missing: the next request goes to another replica, which may have it already."""
+        for delay in _MISSING_RETRIES:
+            try:
+                return await self._ask(call())
+            except ReleaseGone:
+                await asyncio.sleep(delay)
+        return await self._ask(call())
 
     async def _ask(self, call: Any) -> Any:
         try:

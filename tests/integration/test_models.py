@@ -1,0 +1,237 @@
+"""Releases on the real Triton: what is refused, and that the old release goes on answering."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deploy.local.triton import TritonServer
+from tests.support import release_copies as copies
+from tests.support.release_copies import FIRST, SECOND, THIRD
+from worker.errors import ConfigurationError
+from worker.models.activation import Operator
+from worker.models.control import Control
+from worker.models.releases import Releases
+from worker.models.repository import Repository
+from worker.settings import TritonSettings
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, triton_installed: None) -> Iterator[TritonServer]:
+    """A Triton that serves all three releases of its own copy; release 1 is active."""
+    folder = tmp_path_factory.mktemp("shared")
+    server = TritonServer(folder / "triton", repository=copies.copy(folder / "models", served=True).folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def repository(shared: TritonServer, tmp_path: Path) -> AsyncIterator[Repository]:
+    """The shared server's; after the test it is as it was before."""
+    shutil.copytree(shared.repository, tmp_path / "before")
+    yield Repository(shared.repository)
+    shutil.rmtree(shared.repository)
+    shutil.copytree(tmp_path / "before", shared.repository)
+    async with Control(TritonSettings(url=shared.grpc)) as control:
+        if await control.active() != FIRST:
+            await control.load("colour_head")
+
+
+@pytest.fixture
+async def control(shared: TritonServer) -> AsyncIterator[Control]:
+    async with Control(TritonSettings(url=shared.grpc)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def operator(repository: Repository, control: Control) -> Operator:
+    return Operator(repository, [control], tolerance=0.005)
+
+
+async def answers_under(control: Control, versions: dict[str, str]) -> None:
+    """The release that workers would read is this one, and answers rightly."""
+    release = await Releases(control, 1).refresh()
+    assert {"image": release.image.version, "text": release.text.version, "head": release.head.version} == versions
+    colour, rgb = "orange", copies.PALETTE["orange"]
+    picture = np.full((1, release.image.side, release.image.side, 3), rgb, np.uint8)
+    embedding = await control.embed_images(release.image.version, picture)
+    answer = await control.probabilities(release.head.version, embedding, np.zeros_like(embedding))
+    assert release.head.labels[int(answer[0].argmax())] == colour
+
+
+@pytest.fixture
+async def fresh(tmp_path: Path, triton_installed: None) -> AsyncIterator[tuple[Repository, Control]]:
+    """A Triton of this test's own, that serves release 1 only."""
+    repository = copies.copy(tmp_path / "models")
+    server = TritonServer(tmp_path / "triton", repository=repository.folder)
+    await asyncio.to_thread(server.start)
+    async with Control(TritonSettings(url=server.grpc)) as control:
+        yield repository, control
+    await asyncio.to_thread(server.stop)
+
+
+async def test_a_release_is_loaded_activated_rolled_back_and_retired(fresh: tuple[Repository, Control]) -> None:
+    repository, control = fresh
+    operator = Operator(repository, [control], tolerance=0.005)
+    with pytest.raises(ConfigurationError, match="run models load first"):
+        await operator.activate(SECOND)
+    assert await operator.load(SECOND) == ["colour_image 2", "colour_head 2"]
+    assert await operator.load(SECOND) == []
+    await answers_under(control, FIRST)
+    (seen,) = await operator.activate(SECOND)
+    assert seen.misnamed == seen.misnamed_by_active
+    await answers_under(control, SECOND)
+    assert await operator.rollback() == (FIRST, await operator.verify(FIRST))
+    await answers_under(control, FIRST)
+    with pytest.raises(ConfigurationError, match=r"previous release .* uses head 2"):
+        await operator.retire("head", "2")
+    with pytest.raises(ConfigurationError, match="active release"):
+        await operator.retire("head", "1")
+
+    await operator.load(THIRD)
+    await operator.activate(SECOND)
+    await operator.activate(THIRD)
+    await operator.retire("head", "1")
+    await operator.retire("image", "1")
+    assert repository.served("colour_head") == {"2", "3"}
+    with pytest.raises(ConfigurationError, match="not served"):
+        await operator.retire("head", "1")
+    await answers_under(control, THIRD)
+
+
+async def test_a_change_of_the_active_release_does_not_touch_the_encoders(control: Control, operator: Operator) -> None:
+    await operator.activate(SECOND)
+    before = await control.traffic("colour_image")
+    await operator.rollback()
+    after = await control.traffic("colour_image")
+    # A version that was loaded again would begin to count at zero.
+    assert after["1"].rows > before["1"].rows > 0
+    assert after["2"].rows > before["2"].rows > 0
+
+
+async def test_a_corrupt_model_is_refused_and_leaves_everything_as_it_was(
+    repository: Repository, control: Control, operator: Operator
+) -> None:
+    candidate = {**SECOND, "image": "4"}
+    folder = copies.add(repository, "image", "4", "", {"side": "128", "width": "4"})
+    (folder / "model.py").write_text("this is no model\n")
+    copies.stamp(repository, "image", "4")
+    copies.write_golden(repository, "image", "4", encoder="2")
+    copies.pair(repository, "2", candidate)
+    with pytest.raises(ConfigurationError, match="does not load colour_image"):
+        await operator.load(candidate)
+    assert repository.served("colour_image") == {"1", "2"}
+    await answers_under(control, FIRST)
+
+
+async def test_a_changed_or_half_copied_version_is_refused_before_triton_sees_it(
+    repository: Repository, control: Control, operator: Operator
+) -> None:
+    path = repository.version("colour_head", "2") / "model.py"
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2])
+    with pytest.raises(ConfigurationError, match="half-copied"):
+        await operator.load(SECOND)
+    path.unlink()
+    with pytest.raises(ConfigurationError, match=r"neither model\.py nor model\.onnx"):
+        await operator.load(SECOND)
+    path.write_text(whole)
+    (path.parent / "golden.npz").unlink()
+    with pytest.raises(ConfigurationError, match="cannot be verified"):
+        await operator.load(SECOND)
+    shutil.rmtree(path.parent)
+    with pytest.raises(ConfigurationError, match="neither"):
+        await operator.load(SECOND)
+    await answers_under(control, FIRST)
+
+
+async def test_a_head_never_runs_on_an_encoder_that_it_was_not_made_for(control: Control, operator: Operator) -> None:
+    for act in (operator.load, operator.verify, operator.activate):
+        with pytest.raises(ConfigurationError, match="was made for the image encoder"):
+            await act({"image": "1", "text": "1", "head": "2"})
+    await answers_under(control, FIRST)
+
+
+async def test_a_wrong_label_order_is_refused(repository: Repository, control: Control, operator: Operator) -> None:
+    labels = repository.config("colour_head").parameters["1/labels"].string_value.split(",")
+    red, blue = labels.index("red"), labels.index("blue")
+    labels[red], labels[blue] = labels[blue], labels[red]
+    copies.parameters(repository, "head", {"2/labels": ",".join(labels)})
+    with pytest.raises(ConfigurationError, match="red as blue, blue as red"):
+        await operator.activate(SECOND)
+    await answers_under(control, FIRST)
+
+
+async def test_answers_other_than_the_exported_ones_are_refused(
+    repository: Repository, control: Control, operator: Operator
+) -> None:
+    copies.write_golden(repository, "image", "2", encoder="1")
+    with pytest.raises(ConfigurationError, match="away from the exported answers"):
+        await operator.activate(SECOND)
+    (repository.version("colour_image", "2") / "golden.npz").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        await operator.activate(SECOND)
+    await answers_under(control, FIRST)
+
+
+async def test_a_second_operator_has_to_wait(repository: Repository, operator: Operator) -> None:
+    with repository.locked(), pytest.raises(ConfigurationError, match="another command"):
+        await operator.load(SECOND)
+
+
+async def test_an_activation_that_was_cut_off_is_finished_by_the_next(
+    repository: Repository, control: Control, operator: Operator
+) -> None:
+    copies.parameters(repository, "head", {"release/active": "image=2 text=1 head=2"})
+    await answers_under(control, FIRST)
+    await operator.activate(SECOND)
+    await answers_under(control, SECOND)
+
+
+async def test_where_one_of_two_replicas_fails_both_keep_the_old_release(
+    repository: Repository, control: Control, shared: TritonServer, tmp_path: Path
+) -> None:
+    other = TritonServer(tmp_path / "other", repository=repository.folder)
+    other.start()
+    try:
+        async with Control(TritonSettings(url=other.grpc, request_timeout=2)) as second:
+            both = Operator(repository, [control, second], tolerance=0.005)
+            assert [one.address for one in await both.activate(SECOND)] == [shared.grpc, other.grpc]
+            await both.rollback()
+            await asyncio.to_thread(other.kill)
+            with pytest.raises(Exception, match=r"not loaded at|does not answer|triton"):
+                await both.activate(SECOND)
+            await answers_under(control, FIRST)
+            assert repository.active() == FIRST
+    finally:
+        other.stop()
+
+
+def test_the_commands_do_it_from_a_shell(repository: Repository, shared: TritonServer) -> None:
+    def models(*arguments: str, code: int = 0) -> str:
+        command = [str(Path(sys.executable).with_name("colour-worker")), "models", *arguments]
+        done = subprocess.run(
+            [*command, "--repository", str(repository.folder), "--triton", shared.grpc],
+            capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "COLUMNS": "200"},
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    assert "was made for the image encoder" in models("verify", "--head", "2", code=2)
+    assert "active: image=2 text=1 head=2" in models("activate", "--image", "2", "--head", "2")
+    shown = models("status")
+    assert "previous\timage=1 text=1 head=1" in shown
+    rows = {tuple(row[:2]): row for row in (line.split("\t") for line in shown.splitlines()) if len(row) == 10}
+    assert rows["colour_head", "2"][3:5] == ["active", "READY"]
+    assert rows["colour_head", "3"][3:5] == ["", "READY"]
+    assert int(rows["colour_image", "2"][5]) > 0
+    assert "active: image=1 text=1 head=1" in models("rollback")
