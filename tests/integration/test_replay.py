@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +22,10 @@ from deploy.local.photos import PhotoServer
 from deploy.local.redis import RedisServer
 from deploy.local.triton import TritonServer
 from tests.support import events
-from tests.support.fixtures import Workers
+from tests.support.fixtures import STANDIN, Workers
 from tests.support.replaying import Replay, answers, moves, outcomes, places, records, replay
 from tests.support.worker_process import Deployment
+from worker.colours import Colour
 from worker.events import ListingColoured
 
 Make = Callable[..., Workers]
@@ -321,3 +325,55 @@ def test_a_release_that_is_not_loaded_is_refused_before_anything_is_written(
     send(deployment, events.many(3))
     replay(deployment, "--from", "0", "--release", "head=9", "--id", "nine", code=2)
     assert records(kafka.bootstrap, f"{deployment.coloured}.replays") == []
+
+
+@pytest.mark.usefixtures("triton_installed")
+def test_another_release_relabels_from_the_cache_without_photos_and_the_active_one_stays(
+    kafka: KafkaServer,
+    redis: RedisServer,
+    photos: PhotoServer,
+    make_workers: Make,
+    tmp_path: Path,
+) -> None:
+    with two_heads(tmp_path) as triton:
+        deployment = make_workers(kafka, redis, photos, triton).deployment
+        kafka.create_topics([deployment.created, deployment.coloured, deployment.dead])
+        name = f"{uuid.uuid4().hex}.jpg"
+        (photos.folder / name).write_bytes(events.photo((220, 20, 30)))
+        send(deployment, [events.listing(f"l{n}", {"url": f"{photos.url}/{name}"}) for n in range(3)])
+        replay(deployment, "--from", "0", "--id", "first")
+        (photos.folder / name).unlink()
+        output = replay(deployment, "--from", "0", "--id", "second", "--release", "head=2")
+        third = replay(deployment, "--from", "0", "--id", "third", "--no-compare")
+    first, second = answers(deployment, "replay/first"), answers(deployment, "replay/second")
+    assert {(answer["colour"], answer["release"]["head"]) for answer in first} == {("red", "1@standin-head")}
+    assert {(answer["colour"], answer["release"]["head"]) for answer in second} == {("white", "2@standin-head-2")}
+    assert moves(output) == {("red", "white"): 3}
+    assert outcomes(third)["labelled"] == 3
+    assert {answer["release"]["head"] for answer in answers(deployment, "replay/third")} == {"1@standin-head"}
+
+
+@contextmanager
+def two_heads(folder: Path) -> Iterator[TritonServer]:
+    """The stand-in, with a second head that calls every colour by another's name."""
+    models = folder / "standin"
+    shutil.copytree(STANDIN, models, ignore=shutil.ignore_patterns("__pycache__"))
+    head = models / "colour_head"
+    shutil.copytree(head / "1", head / "2")
+    text = (head / "config.pbtxt").read_text().replace("versions: [1]", "versions: [1, 2]")
+    labels = [colour.value for colour in Colour]
+    swapped = {"red": "white", "white": "red"}
+    values = {
+        "fingerprint": "standin-head-2", "image_fingerprint": "standin-image", "text_fingerprint": "standin-text",
+        "labels": ",".join(swapped.get(label, label) for label in labels), "threshold": "0.5",
+    }  # fmt: skip
+    assert f'"{",".join(labels)}"' in text
+    for name, value in values.items():
+        text += f'parameters {{ key: "2/{name}" value {{ string_value: "{value}" }} }}\n'
+    (head / "config.pbtxt").write_text(text)
+    server = TritonServer(folder / "triton", repository=models)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

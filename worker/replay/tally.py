@@ -30,8 +30,8 @@ class Tally:
     that commits the offset counts every record exactly once, over kills, resumes and any number of processes.
     """
 
-    def __init__(self, counters: npt.NDArray[np.uint32] | None = None) -> None:
-        self._counters = np.zeros(_SIZE, dtype=np.uint32) if counters is None else counters
+    def __init__(self, counters: npt.NDArray[np.uint64] | None = None) -> None:
+        self._counters = np.zeros(_SIZE, dtype=np.uint64) if counters is None else counters
 
     @classmethod
     def decode(cls, metadata: str | None) -> Self:
@@ -51,7 +51,7 @@ class Tally:
         counters = np.frombuffer(raw, dtype="<u4")
         if len(counters) != _SIZE:
             raise ValueError(f"a tally of {len(counters)} counters instead of {_SIZE}")
-        return cls(counters.astype(np.uint32))
+        return cls(counters.astype(np.uint64))
 
     def encode(self) -> str:
         """ASCII of at most 2 kB."""
@@ -85,12 +85,12 @@ class Tally:
 
     def count(self, outcome: str, number: int = 1) -> None:
         """So many more records had this outcome."""
-        self._counters[OUTCOMES.index(outcome)] += np.uint32(number)
+        self._counters[OUTCOMES.index(outcome)] += np.uint64(number)
 
     def move(self, last: Last | None, new: Colour) -> None:
         """A label went from the last answer's colour to ``new``."""
         row = 0 if last is None else COLOURS.index(last.colour) + 1
-        self._counters[len(OUTCOMES) + row * len(COLOURS) + COLOURS.index(new)] += np.uint32(1)
+        self._counters[len(OUTCOMES) + row * len(COLOURS) + COLOURS.index(new)] += np.uint64(1)
 
     def moves(self) -> Iterator[tuple[Colour | None, Colour, int]]:
         """Last colour (``None``: no answer before), new colour, how many; the most first, without zeros."""
