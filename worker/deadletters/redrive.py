@@ -17,7 +17,7 @@ from worker.deadletters.reading import Snapshot
 from worker.deadletters.selection import Selection
 from worker.settings import Settings
 from worker.stream.topics import Topics
-from worker.stream.transactions import transactional_producer, within
+from worker.stream.transactions import await_delivery, transactional_producer, within
 
 _MAX_RECORDS = 100
 _MAX_BYTES = 8 << 20
@@ -152,8 +152,11 @@ def _forget_expired(settings: Settings, names: Topics, known: Ledger, producer: 
 def _transact(producer: Any, settings: Settings, copies: Iterable[_Copy]) -> None:
     def transact() -> None:
         producer.begin_transaction()
-        for copy in copies:
+        sent = [
             producer.send(copy.topic, key=copy.key, value=copy.value, headers=copy.headers, partition=copy.partition)
+            for copy in copies
+        ]
+        await_delivery(producer, sent)
         producer.commit_transaction()
 
     try:

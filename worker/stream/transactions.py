@@ -126,7 +126,7 @@ class Committer(threading.Thread):
         except (KafkaError, CancelledError, TimeoutError) as error:
             metrics.TRANSACTIONS.labels("aborted").inc()
             log.warning("transaction_failed", error=f"{type(error).__name__}: {error}"[:300])
-            self._recover()
+            self._recover(abort=not isinstance(error, TimeoutError))
             self._in_flight.fail()
         else:
             metrics.TRANSACTIONS.labels("committed").inc()
@@ -172,8 +172,11 @@ class Committer(threading.Thread):
 
         def transact() -> None:
             producer.begin_transaction()
-            for record in publications:
+            sent = [
                 producer.send(record.topic, key=record.key, value=record.value, headers=record.headers)
+                for record in publications
+            ]
+            await_delivery(producer, sent)
             producer.send_offsets_to_transaction(offsets, metadata)
             producer.commit_transaction()
 
@@ -181,16 +184,25 @@ class Committer(threading.Thread):
         # aborted the transaction, and there is nothing left to wait for.
         within(self._stream.transaction_timeout, transact)
 
-    def _recover(self) -> None:
-        """Leave no open transaction behind, and have a producer that works, however long that takes."""
+    def _recover(self, *, abort: bool) -> None:
+        """Leave no open transaction behind, and have a producer that works, however long that takes.
+
+        Parameters:
+            abort: try to keep the producer; not when a call of its transaction is still under way.
+        """
+        if not (abort and self._aborted()):
+            # A new producer with the same transactional id completes or aborts whatever the old one left.
+            self._close()
+            self._open()
+
+    def _aborted(self) -> bool:
         try:
             within(self._stream.transaction_timeout / 2, self._producer.abort_transaction)
         except (KafkaError, AssertionError, ValueError, TimeoutError) as error:
-            # Fatal for this producer (fenced, its epoch gone, or silent). A new one with the same transactional id
-            # completes or aborts whatever the old one left.
+            # Fatal for this producer: fenced, its epoch gone, or silent.
             log.info("producer_renewed", cause=f"{type(error).__name__}: {error}"[:300])
-            self._close()
-            self._open()
+            return False
+        return True
 
     def _open(self) -> None:
         while not self._stopping.is_set():
@@ -213,6 +225,25 @@ class Committer(threading.Thread):
             except KafkaError as error:  # records of an aborted transaction that will never be delivered
                 log.debug("producer_closed", unsent=str(error))
             self._producer = None
+
+
+def await_delivery(producer: Any, sent: Sequence[Any]) -> None:
+    """Return when Kafka has every record of a transaction.
+
+    Parameters:
+        sent: what ``producer.send`` returned for each.
+
+    Only then may offsets be added, or the transaction be committed. kafka-python 3.0.12 may commit without a record:
+    when one expires (``delivery_timeout_ms``) while ``commit_transaction`` waits for it, ``reset_producer_id`` raises
+    on the sender's thread before the failure is noted, and the commit that is queued goes out, with the offsets and
+    without the record.
+
+    Raises:
+        KafkaError: one was not delivered.
+    """
+    producer.flush()
+    for future in sent:
+        future.get(timeout=5)
 
 
 def transactional_producer(kafka: KafkaSettings, stream: StreamSettings, name: str) -> Any:

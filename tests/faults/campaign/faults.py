@@ -79,6 +79,13 @@ def kafka_killed(field: Field, chance: Random) -> None:
     field.servers.kafka.start()
 
 
+def kafka_gone(field: Field, chance: Random) -> None:
+    """``kill -9`` of the broker, and longer without than a producer keeps a record (20 s)."""
+    field.servers.kafka.kill()
+    time.sleep(chance.uniform(21, 26))
+    field.servers.kafka.start()
+
+
 def kafka_restarted(field: Field, chance: Random) -> None:
     """An orderly restart of the broker."""
     field.servers.kafka.restart()
@@ -126,6 +133,7 @@ FAULTS = tuple(
         join_and_leave,
         zombie,
         kafka_killed,
+        kafka_gone,
         kafka_restarted,
         triton_killed,
         redis_killed,
