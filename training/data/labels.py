@@ -31,6 +31,9 @@ SHARED: dict[str, dict[str, float]] = {
 NEUTRAL_CHROMA = 9.0
 """Below this C*ab a surface reads as grey, white or black on a studio photo."""
 
+NOT_BLUE = -4.0
+"""Above this b* nothing is blue. A third of what the shops call blue fails: grey denim, persons in other clothes."""
+
 
 def target(colour: str | None, raw: str, lab: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """A distribution over ``LABELS`` that sums to 1, float32 [18]; None where the label contradicts the pixels.
@@ -48,6 +51,8 @@ def target(colour: str | None, raw: str, lab: NDArray[np.float32]) -> NDArray[np
     lightness, a, b = (float(v) for v in lab[:3])
     chroma, hue = float(np.hypot(a, b)), float(np.degrees(np.arctan2(b, a)) % 360)
     if colour in ("blue_or_lightblue", "blue"):
+        if b > NOT_BLUE:
+            return None
         light = 1 / (1 + np.exp(-(lightness - 57) / 3.5))
         if chroma > 12 and 165 < hue < 215 and lightness > 35:
             out[INDEX["turquoise"]], out[INDEX["lightblue"]] = 0.75, 0.25
