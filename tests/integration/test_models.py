@@ -16,12 +16,14 @@ import pytest
 from deploy.local.triton import TritonServer
 from tests.support import release_copies as copies
 from tests.support.release_copies import FIRST, SECOND, THIRD
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, ReleaseGone
 from worker.models.activation import Operator
 from worker.models.control import Control
 from worker.models.releases import Releases
 from worker.models.repository import Repository
 from worker.settings import TritonSettings
+
+COMMITTED = Path(__file__).parents[2] / "triton_models"
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +170,12 @@ async def test_a_wrong_label_order_is_refused(repository: Repository, control: C
     copies.parameters(repository, "head", {"2/labels": ",".join(labels)})
     with pytest.raises(ConfigurationError, match="red as blue, blue as red"):
         await operator.activate(SECOND)
+    path = repository.version("colour_head", "2") / "golden.npz"
+    with np.load(path) as arrays:
+        np.savez_compressed(path.with_name("more.npz"), labels=np.array(sorted(labels)), **arrays)
+    path.with_name("more.npz").replace(path)
+    with pytest.raises(ConfigurationError, match="labels are not in the order that was exported"):
+        await operator.activate(SECOND)
     await answers_under(control, FIRST)
 
 
@@ -235,3 +243,50 @@ def test_the_commands_do_it_from_a_shell(repository: Repository, shared: TritonS
     assert rows["colour_head", "3"][3:5] == ["", "READY"]
     assert int(rows["colour_image", "2"][5]) > 0
     assert "active: image=1 text=1 head=1" in models("rollback")
+
+
+async def test_a_version_that_one_replica_lacks_is_answered_by_another(shared: TritonServer, tmp_path: Path) -> None:
+    behind = TritonServer(tmp_path / "behind", repository=copies.copy(tmp_path / "models").folder)
+    await asyncio.to_thread(behind.start)
+    try:
+        # One name with two addresses, as a headless service has; gRPC asks them in turn.
+        async with Control(TritonSettings(url=f"ipv4:{shared.grpc},{behind.grpc}")) as both:
+            embedding = copies.embeddings("2", np.array([copies.PALETTE["red"]]))
+            for _ in range(30):
+                answer = await both.probabilities("2", embedding, np.zeros_like(embedding))
+                np.testing.assert_allclose(answer, copies.probabilities("2", embedding, "2"), atol=1e-4)
+        async with Control(TritonSettings(url=shared.grpc)) as ahead, Control(TritonSettings(url=behind.grpc)) as late:
+            # Both were asked, and the late one could not answer.
+            assert (await ahead.traffic("colour_head"))["2"].rows >= 30
+            with pytest.raises(ReleaseGone):
+                await late.probabilities("2", embedding, np.zeros_like(embedding))
+    finally:
+        await asyncio.to_thread(behind.stop)
+
+
+async def test_a_corrupt_graph_beside_the_committed_models_is_refused(tmp_path: Path, triton_installed: None) -> None:
+    shutil.copytree(COMMITTED, tmp_path / "models")
+    repository = Repository(tmp_path / "models")
+    active = repository.active()
+    folder = repository.version("colour_head", "900")
+    shutil.copytree(repository.version("colour_head", active["head"]), folder)
+    graph = (folder / "model.onnx").read_bytes()
+    (folder / "model.onnx").write_bytes(graph[: len(graph) // 2])
+    old = repository.config("colour_head").parameters
+    names = ("image_fingerprint", "text_fingerprint", "labels", "threshold")
+    copies.parameters(
+        repository, "head", {f"900/{name}": old[f"{active['head']}/{name}"].string_value for name in names}
+    )
+    copies.stamp(repository, "head", "900")
+    server = TritonServer(tmp_path / "triton", repository=repository.folder)
+    await asyncio.to_thread(server.start)
+    try:
+        async with Control(TritonSettings(url=server.grpc)) as control:
+            operator = Operator(repository, [control], tolerance=0.005)
+            with pytest.raises(ConfigurationError, match="does not load colour_head"):
+                await operator.load({**active, "head": "900"})
+            (seen,) = await operator.verify(active)
+            assert seen.misnamed == seen.misnamed_by_active
+            assert repository.active() == active
+    finally:
+        await asyncio.to_thread(server.stop)
