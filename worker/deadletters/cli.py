@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -44,10 +45,12 @@ def list_letters(
 ) -> None:
     """List dead letters, newest first. In a pipe: tab-separated, with a line of names."""
     settings, names, notes = _open()
-    selected = _letters(settings, names.dead, _selection(reason, since, until, listing), notes)
-    newest = heapq.nlargest(
-        limit, (letter.without_value() for letter in selected), key=lambda one: (one.written, one.partition, one.offset)
-    )
+    with closing(_letters(settings, names.dead, _selection(reason, since, until, listing), notes)) as selected:
+        newest = heapq.nlargest(
+            limit,
+            (letter.without_value() for letter in selected),
+            key=lambda one: (one.written, one.partition, one.offset),
+        )
     known = Ledger.read(settings, names.redriven)
     rows = (
         (
@@ -92,10 +95,11 @@ def stats(*, since: Since = None, until: Until = None, reason: Reasons = None, l
     known = Ledger.read(settings, names.redriven)
     counts: Counter[tuple[str, str]] = Counter()
     redriven: Counter[tuple[str, str]] = Counter()
-    for letter in _letters(settings, names.dead, _selection(reason, since, until, listing), notes):
-        kind = (letter.written.date().isoformat(), letter.reason)
-        counts[kind] += 1
-        redriven[kind] += letter in known
+    with closing(_letters(settings, names.dead, _selection(reason, since, until, listing), notes)) as selected:
+        for letter in selected:
+            kind = (letter.written.date().isoformat(), letter.reason)
+            counts[kind] += 1
+            redriven[kind] += letter in known
     rows = ((day, code, str(count), str(redriven[day, code])) for (day, code), count in sorted(counts.items()))
     title = f"{names.dead}: {counts.total():,} dead letters"
     printing.table(("day", "reason", "dead letters", "redriven"), rows, title=title)
@@ -118,8 +122,12 @@ def redrive(
     """
     settings, names, notes = _open()
     tally = Tally()
-    with notes.status("reading dead letters") as status:
-        for tally in redrive_letters(settings, _selection(reason, since, until, listing), limit=limit, dry_run=dry_run):
+    selection = _selection(reason, since, until, listing)
+    with (
+        notes.status("reading dead letters") as status,
+        closing(redrive_letters(settings, selection, limit=limit, dry_run=dry_run)) as tallies,
+    ):
+        for tally in tallies:
             status.update(f"{tally.redriven:,} put back")
     _note_foreign(notes, tally.foreign)
     done = f"would be put back onto {names.created} (--dry-run)" if dry_run else f"put back onto {names.created}"
@@ -136,7 +144,7 @@ def _selection(reason: list[Reason] | None, since: str | None, until: str | None
     return Selection(frozenset(reason or ()), first, last, listing)
 
 
-def _letters(settings: Settings, topic: str, selection: Selection, notes: Console) -> Iterator[DeadLetter]:
+def _letters(settings: Settings, topic: str, selection: Selection, notes: Console) -> Generator[DeadLetter]:
     foreign = 0
     with Snapshot(settings, topic) as snapshot:
         for record in snapshot.records(selection.since):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -41,7 +42,7 @@ class Tally:
     foreign: int = 0
 
 
-def redrive(settings: Settings, selection: Selection, *, limit: int | None, dry_run: bool) -> Iterator[Tally]:
+def redrive(settings: Settings, selection: Selection, *, limit: int | None, dry_run: bool) -> Generator[Tally]:
     """Put selected dead letters back, oldest first within each partition; yields the tally after each transaction.
 
     The original key, value and headers are written to the topic of new listings, to the partition that they came from
@@ -76,11 +77,13 @@ def redrive(settings: Settings, selection: Selection, *, limit: int | None, dry_
         known = Ledger.read(settings, names.redriven)
         _forget_expired(settings, names, known, producer)
         partitions = producer.partitions_for(names.created) or set()
-        due = _due(settings, names.dead, selection, known=known, tally=tally, limit=limit)
-        for batch in _batches(due):
-            _transact(producer, settings, _copies(batch, names, partitions))
-            tally.redriven += len(batch)
-            yield tally
+        # Closed here, whatever happens: left to the interpreter's end, the consumer in it would wait for a thread that
+        # does not run any more.
+        with closing(_due(settings, names.dead, selection, known=known, tally=tally, limit=limit)) as due:
+            for batch in _batches(due):
+                _transact(producer, settings, _copies(batch, names, partitions))
+                tally.redriven += len(batch)
+                yield tally
         yield tally
     finally:
         producer.close(timeout=5)
@@ -88,7 +91,7 @@ def redrive(settings: Settings, selection: Selection, *, limit: int | None, dry_
 
 def _due(
     settings: Settings, topic: str, selection: Selection, *, known: Ledger, tally: Tally, limit: int | None
-) -> Iterator[DeadLetter]:
+) -> Generator[DeadLetter]:
     found = 0
     with Snapshot(settings, topic) as snapshot:
         for record in snapshot.records(selection.since):
