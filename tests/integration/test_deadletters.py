@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from deploy.local.kafka import KafkaServer
@@ -158,6 +159,7 @@ def test_redrive_puts_originals_back_as_they_were_and_only_once(
     assert run(deployment, "redrive", "--dry-run").startswith("9 would be put back")
 
 
+@pytest.mark.timeout(400)
 def test_redrive_killed_or_started_twice_puts_every_letter_back_once(
     kafka: KafkaServer, standin: TritonServer, make_workers: Make, tmp_path: Path
 ) -> None:
@@ -186,7 +188,12 @@ def test_redrive_killed_or_started_twice_puts_every_letter_back_once(
         killed_at.append(copies())
     assert 0 < killed_at[0] < count, killed_at
     both = [start(), start()]  # one fences the other
-    codes = sorted(process.wait(60) for process in both)
+    try:
+        codes = sorted(process.wait(90) for process in both)
+    finally:
+        for process in both:
+            process.kill()
+            process.wait(10)
     assert codes[0] == 0, (tmp_path / "redrive.log").read_text()[-3000:]
     run(deployment, "redrive")
     assert set(Counter(record.key for record in published(deployment)).values()) == {2}
