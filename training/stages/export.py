@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.captions.titles import plain_queries
+from training.data.labels import LABELS
 from training.serving import repository
 from training.towers import tokenizer as bpe
 from training.towers.serving import Served
@@ -127,6 +128,7 @@ def export(model: Served, folder: Path) -> dict[str, float]:
         image_embedding=image.numpy(),
         text_embedding=text_or_none.numpy(),
         probabilities=probabilities.numpy(),
+        labels=np.array(LABELS),
     )
     return parity
 
