@@ -18,6 +18,7 @@ from worker.replay.plan import Plan
 from worker.replay.previous import PreviousAnswers
 from worker.replay.tally import Tally
 from worker.settings import Settings
+from worker.stream import membership
 from worker.stream.computation import Computation
 from worker.stream.consumer import Stream
 from worker.stream.inflight import Batch, Item
@@ -84,7 +85,7 @@ class BoundedStream(Stream):
         reading = allowance > 0
         self._steer(reading=reading)
         timeout = _POLL_SECONDS if reading else 0.0
-        polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=max(1, allowance))
+        polled = membership.poll(self._consumer, timeout, max(1, allowance))
         self._rate.spend(sum(map(len, polled.values())))
         self._take(polled)
         if room and not reading:

@@ -19,6 +19,7 @@ from kafka.errors import KafkaError
 from worker.observe import metrics
 from worker.observe.progress import Progress
 from worker.settings import KafkaSettings, StreamSettings
+from worker.stream import membership
 from worker.stream.assignment import EvenByTopicAssignor
 from worker.stream.computation import Computation
 from worker.stream.delays import Delays
@@ -85,8 +86,8 @@ class Stream:
         """
         self._committer.start()
         try:
-            # A leader of the group that does not know a topic's partitions yet assigns none of them, to anybody, and
-            # kafka-python 3.0.12 does not mend that when it learns of them ("No partition metadata for topic").
+            # A leader of the group that does not know a topic's partitions yet assigns none of them, to anybody, until
+            # it has learnt of them and the group has joined again.
             for topic in self._topics.consumed:
                 self._consumer.partitions_for_topic(topic)
             self._consumer.subscribe(topics=list(self._topics.consumed), listener=self._ownership)
@@ -107,7 +108,7 @@ class Stream:
         self._steer(reading=reading)
         # With a full queue the wait is below, where a commit ends it; a poll would sit its time out.
         timeout = _POLL_SECONDS if room else 0.0
-        polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=self._settings.max_batch)
+        polled = membership.poll(self._consumer, timeout, self._settings.max_batch)
         if polled:
             self._take(polled)
         elif not room:
@@ -173,7 +174,7 @@ class Stream:
             # Kafka is away, or the partition was revoked meanwhile. The queue stays failed, so that nothing of it is
             # committed, and the next turn tries again; the poll in between takes part in the rebalance.
             log.warning("rewind_failed", error=f"{type(error).__name__}: {error}"[:300])
-            self._consumer.poll(timeout_ms=100, max_records=1)
+            membership.poll(self._consumer, _POLL_SECONDS, 1)
             return
         self._delays.clear()
         self._in_flight.clear()

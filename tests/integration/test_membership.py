@@ -1,0 +1,61 @@
+"""A consumer stays in its group over rebalances that take longer than one poll, on a real Kafka."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer
+from kafka.admin import NewPartitions
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.structs import MemberState
+
+from deploy.local.kafka import KafkaServer
+from worker.stream import membership
+
+SESSION = 3.0
+
+
+@pytest.fixture
+def consumer(kafka: KafkaServer, unique: str) -> Iterator[Any]:
+    """In a group of its own, quick to see new partitions."""
+    made = KafkaConsumer(
+        bootstrap_servers=kafka.bootstrap,
+        group_id=unique,
+        enable_auto_commit=False,
+        session_timeout_ms=int(SESSION * 1000),
+        heartbeat_interval_ms=int(SESSION * 1000 / 3),
+        metadata_max_age_ms=300,
+        partition_assignment_strategy=[CooperativeStickyAssignor],
+    )
+    yield made
+    made.close(autocommit=False)
+
+
+def test_polls_shorter_than_a_rebalance_finish_it_all_the_same(
+    kafka: KafkaServer, consumer: Any, unique: str, make_topic: Callable[..., str]
+) -> None:
+    topic = make_topic(partitions=2)
+    consumer.subscribe([topic])
+
+    def turn_until(partitions: int, seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while len(consumer.assignment()) < partitions or consumer.group_metadata().state != MemberState.STABLE:
+            assert time.monotonic() < deadline, (consumer.assignment(), consumer.group_metadata())
+            membership.poll(consumer, 0.001, 10)
+            time.sleep(0.02)
+
+    turn_until(2)
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    try:
+        admin.create_partitions({topic: NewPartitions(4)})
+        turn_until(4)
+        until = time.monotonic() + 2 * SESSION
+        while time.monotonic() < until:
+            membership.poll(consumer, 0.001, 10)
+            time.sleep(0.02)
+        assert len(admin.describe_groups([unique])[unique]["members"]) == 1
+    finally:
+        admin.close()
