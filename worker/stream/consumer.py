@@ -196,7 +196,11 @@ class Stream:
         waiting = 0
         held = self._delays.holding(datetime.now(UTC))
         for partition in owned:
-            end, position = (self._consumer.highwater(partition), self._consumer.position(partition, timeout_ms=500))
+            try:
+                end, position = self._consumer.highwater(partition), self._consumer.position(partition, timeout_ms=500)
+            except KafkaError as error:  # away, or revoked meanwhile: a gauge must not end the worker
+                log.debug("lag_unknown", partition=partition.partition, error=str(error)[:200])
+                continue
             if end is None or position is None:
                 continue
             metrics.LAG.labels(partition.topic, partition.partition).set(max(0, end - position))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import structlog
 from kafka import TopicPartition
+from kafka.errors import KafkaError
 from kafka.structs import MemberState
+
+log = structlog.get_logger(__name__)
+
+_PAUSE_SECONDS = 0.1
 
 
 def poll(consumer: Any, timeout: float, max_records: int) -> dict[TopicPartition, list[Any]]:
@@ -18,10 +25,24 @@ def poll(consumer: Any, timeout: float, max_records: int) -> dict[TopicPartition
     arrive, and after the session timeout the broker gives the old ones to others, while this consumer reads on and each
     of its commits is refused. Asking for the join again makes this poll finish the one in flight.
 
+    A broker that is away for a moment is no reason to leave either: a connection that it refuses in the midst of a
+    rebalance comes out of ``KafkaConsumer.poll`` as an error, and the next poll tries again. Nothing is skipped by it:
+    a poll speaks to the coordinator before it takes records out of its buffer.
+
     Parameters:
         timeout: seconds.
+
+    Raises:
+        KafkaError: one that trying again does not mend, for example because the credentials are refused.
     """
     if consumer.group_metadata().state == MemberState.REBALANCING:
         consumer._coordinator.request_rejoin()  # noqa: SLF001 - there is no public way to ask
-    polled: dict[TopicPartition, list[Any]] = consumer.poll(timeout_ms=int(timeout * 1000), max_records=max_records)
+    try:
+        polled: dict[TopicPartition, list[Any]] = consumer.poll(timeout_ms=int(timeout * 1000), max_records=max_records)
+    except KafkaError as error:
+        if not error.retriable:
+            raise
+        log.warning("kafka_away", error=f"{type(error).__name__}: {error}"[:300])
+        time.sleep(_PAUSE_SECONDS)
+        return {}
     return polled
