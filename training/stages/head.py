@@ -22,6 +22,8 @@ from training.captions.titles import caption
 from training.data.labels import LABELS
 from training.data.loader import Batch, Mix, Pictures, batches
 from training.stages.encoder import normalised
+from training.stages.pseudo import SCALE
+from training.towers.clip import prototypes
 from training.towers.head import ColourHead
 from training.towers.tokenizer import encode
 
@@ -35,6 +37,8 @@ class HeadSettings:
         q: of the generalised cross-entropy (arXiv 1805.07836): near 0 is cross-entropy, 1 is mean absolute error.
         missing, silent, lying: shares of pictures with no text, with a text that names no colour, and with a wrong one.
         coverage_risk: the threshold is the confidence above which held-out answers are wrong no more often than this.
+        tune_image: also tune the image branch, instead of holding it at the prototypes. On 2,000 composed pictures that
+            cost four points on people's own photos.
     """
 
     pictures: int = 6000
@@ -46,6 +50,7 @@ class HeadSettings:
     silent: float = 0.12
     lying: float = 0.14
     coverage_risk: float = 0.1
+    tune_image: bool = False
     seed: int = 0
 
 
@@ -143,8 +148,12 @@ def train(
     held = len(z) // 10
     titles = bank(clip.text, tokenizer, 160, settings.seed)
     unseen = bank(clip.text, tokenizer, 60, settings.seed + 1)
+    found = prototypes(clip.text, tokenizer)
     head = ColourHead(z.shape[1], len(LABELS))
-    optimiser = torch.optim.AdamW(head.parameters(), lr=settings.rate, weight_decay=0.01)
+    if not settings.tune_image:
+        head.start_from(found.colours, SCALE)
+    tuned = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(tuned, lr=settings.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, settings.steps)
     generator = torch.Generator().manual_seed(settings.seed)
     for _ in range(settings.steps):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +27,21 @@ class ColourHead(nn.Module):
         self.text = nn.Linear(width, labels)
         self.gate = nn.Sequential(nn.Linear(2 * labels + 2, 48), nn.ReLU(), nn.Linear(48, 1))
         self.register_buffer("temperature", torch.ones(()))
+
+    @torch.no_grad()
+    def start_from(self, prototypes: Tensor, scale: float) -> None:
+        """Let the image branch answer as the encoder's own prototypes do, and hold it there.
+
+        Parameters:
+            prototypes: L2-normalised text embeddings of the labels, float32 [labels, width].
+            scale: of the cosines.
+        """
+        self.shortcut.weight.copy_(scale * prototypes)
+        last = cast("nn.Linear", self.image[-1])
+        for tensor in (self.shortcut.bias, last.weight, last.bias):
+            tensor.zero_()
+        self.shortcut.requires_grad_(False)
+        self.image.requires_grad_(False)
 
     def logits(self, image: Tensor, text: Tensor) -> Tensor:
         """Uncalibrated logits [B, labels] of embeddings [B, width] each."""
