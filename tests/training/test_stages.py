@@ -23,6 +23,7 @@ from training.stages.head import fit_temperature
 
 _PAINTS = {"red": (200, 20, 25), "black": (20, 20, 22), "green": (30, 120, 45), "white": (225, 225, 222)}
 _SMALL = {
+    "served_side": 64,
     "text": {"steps": 3},
     "encoder": {"steps": 4, "batch": 8, "side": 64, "workers": 0, "save_every": 2},
     "street_encoder": {"steps": 2, "batch": 8, "side": 64, "workers": 0, "save_every": 1},

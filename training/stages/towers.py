@@ -5,6 +5,7 @@ A model has one folder: ``store/``, ``text/`` (text.pt, tokenizer.json) and ``mo
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from training.config import Config
 from training.data import store as stores
@@ -41,17 +43,23 @@ def train_text(config: Config, out: Path) -> None:
 def train_encoder(config: Config, out: Path, *, imagenet: bool) -> None:
     """Tune the image tower towards the text tower's prototypes; a killed run goes on where it was saved.
 
-    Once there are pseudo-labels, a round begins from the weights of the round before.
+    Once there are pseudo-labels, a second round begins from the first one's weights, and the mean of both is kept.
     """
     clip, tokenizer = _with_text(config, out)
     found, labels = prototypes(clip.text, tokenizer), _pseudo(out)
     mix, how = (config.mix, config.encoder) if labels is None else (config.street_mix, config.street_encoder)
-    before = out / "model" / "visual.pt"
-    if labels is not None and before.is_file():
-        clip.visual.load_state_dict(torch.load(before, map_location="cpu", weights_only=True))
-    elif imagenet:
-        clip.visual.trunk.load_imagenet()
-    encoder.train(clip, found, out / "store", out / "model", how, mix=mix, pseudo=labels)
+    folder, first = out / "model", out / "model" / "first.pt"
+    if labels is None:
+        if imagenet:
+            clip.visual.trunk.load_imagenet()
+        encoder.train(clip, found, out / "store", folder, how, mix=mix)
+        return
+    if not first.is_file():
+        shutil.copyfile(folder / "visual.pt", first)
+    before = torch.load(first, map_location="cpu", weights_only=True)
+    clip.visual.load_state_dict(before)
+    after = encoder.train(clip, found, out / "store", folder, how, mix=mix, pseudo=labels).state_dict()
+    torch.save({name: _mean(before[name], after[name], config.first_share) for name in after}, folder / "visual.pt")
 
 
 def label_street(config: Config, out: Path) -> tuple[int, int]:
@@ -64,8 +72,9 @@ def label_street(config: Config, out: Path) -> tuple[int, int]:
         keep=config.pseudo.keep, floor=config.pseudo.floor, sharpen=config.pseudo.sharpen,
     )  # fmt: skip
     np.save(folder / "pseudo.npy", labels)
-    # The next round has a schedule of its own.
-    (folder / "state.pt").unlink(missing_ok=True)
+    # The next round has a schedule and a beginning of its own.
+    for name in ("state.pt", "first.pt"):
+        (folder / name).unlink(missing_ok=True)
     return int((labels.sum(1) > 0).sum()), len(labels)
 
 
@@ -75,7 +84,7 @@ def train_head(config: Config, out: Path) -> float:
     folder = out / "model"
     clip.visual.load_state_dict(torch.load(folder / "visual.pt", map_location="cpu", weights_only=True))
     clip.visual.eval()
-    side, labels = config.encoder.side, _pseudo(out)
+    side, labels = config.served_side, _pseudo(out)
     mix = config.mix if labels is None else config.street_mix
     store = out / "store"
     trained, threshold = head.train(clip, tokenizer, store, folder, config.head, mix=mix, side=side, pseudo=labels)
@@ -110,3 +119,8 @@ def _with_text(config: Config, out: Path) -> tuple[Any, Tokenizer]:
 def _pseudo(out: Path) -> NDArray[np.float32] | None:
     path = out / "model" / "pseudo.npy"
     return np.load(path) if path.is_file() else None
+
+
+def _mean(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Weights are averaged; counters are the second round's."""
+    return share * first + (1 - share) * second if second.is_floating_point() else second
