@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -22,7 +23,7 @@ from worker.stream import topics
 from worker.stream.topics import Topics
 from worker.stream.transactions import transactional_producer, within
 
-_ATTEMPTS = 5
+_ATTEMPTS = 8
 
 
 class Plan(BaseModel):
@@ -131,7 +132,11 @@ def begin(settings: Settings, replay: str, draft: Callable[[], Plan]) -> Plan:
         except (KafkaError, TimeoutError) as error:
             if attempt == _ATTEMPTS:
                 raise KafkaError(f"the plan of replay {replay} could not be written: {error}") from error
-            time.sleep(0.5)  # most likely another process began the same replay and has fenced this one
+            # Most likely another process began the same replay and has fenced this one. Each waits for a time of its
+            # own, and whoever finds the plan then fences nobody.
+            time.sleep(random.uniform(0.2, 1.0) * attempt)
+            if (plan := Plan.find(settings, replay)) is not None:
+                return plan
         else:
             return plan
         finally:
