@@ -69,7 +69,7 @@ def campaign(
             _say(results[-1])
     finally:
         servers.stop()
-    console.print(_table(results))
+        console.print(_table(results))  # what is there, when it was interrupted
     if not all(result.sound for result in results):
         console.print(f"[red]A promise was broken.[/] Logs stay in {folder}")
         raise typer.Exit(1)
