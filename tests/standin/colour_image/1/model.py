@@ -4,4 +4,4 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from standin import Image as TritonPythonModel  # noqa: F401
+from standin import Image as TritonPythonModel
