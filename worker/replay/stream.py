@@ -76,6 +76,7 @@ class BoundedStream(Stream):
         self._size = size
         self._begun: dict[TopicPartition, int] = {}
         self._finished: set[TopicPartition] = set()
+        self._next: dict[TopicPartition, int] = {}
 
     def _turn(self) -> None:
         self._recover()
@@ -120,13 +121,14 @@ class BoundedStream(Stream):
     def _go_back(self, partition: TopicPartition) -> None:
         if partition not in self._ends:
             return
-        committed = self._consumer.committed(partition, metadata=True, timeout_ms=5_000)
+        committed = membership.committed(self._consumer, partition, 5.0)
         if committed is None:
             raise ConfigurationError(f"{partition.topic}/{partition.partition}: the replay's committed offset is gone")
         self._books.open(partition, Tally.decode(committed.metadata))
         self._finished.discard(partition)
         if committed.offset >= self._ends[partition]:
             self._finished.add(partition)
+        self._next[partition] = committed.offset
         self._consumer.seek(partition, committed.offset)
 
     def _take(self, polled: dict[TopicPartition, list[Any]]) -> None:
@@ -137,9 +139,11 @@ class BoundedStream(Stream):
             lease = self._ownership.lease(partition)
             if lease is None or self._begun.get(partition) != lease or partition in self._finished:
                 continue  # not ours, or not begun: it is read again from its committed offset
-            records = [record for record in polled.get(partition, ()) if record.offset < end]
+            # Whatever moves the consumer's position back, a late answer about committed offsets for example: under one
+            # lease no record is taken twice.
+            records = [record for record in polled.get(partition, ()) if self._next[partition] <= record.offset < end]
             if records:
-                reached[partition] = records[-1].offset + 1
+                reached[partition] = self._next[partition] = records[-1].offset + 1
                 chosen = self._chosen(partition, records)
                 items += chosen
                 self._books.skip(partition, reached[partition], len(records) - len(chosen))
