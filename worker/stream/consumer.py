@@ -76,6 +76,7 @@ class Stream:
             on_commit=progress.committed,
             notes=notes,
         )
+        self._taken: dict[TopicPartition, tuple[int, int]] = {}
         self._lag_due = 0.0
 
     def run(self, stopping: threading.Event) -> None:
@@ -143,16 +144,27 @@ class Stream:
             lease = self._ownership.lease(partition)
             if lease is None:
                 continue  # revoked by the very poll that returned it
-            due = self._due(partition, records, now)
+            due = self._due(partition, self._not_taken(partition, lease, records), now)
             if due:
                 items += due
                 leases[partition] = lease
+                self._taken[partition] = (lease, due[-1].offset + 1)
         if not items:
             return
         self._progress.received()
         size = sum(len(item.envelope.value or b"") + len(item.envelope.key or b"") for item in items)
         outcomes = self._computation.submit([item.envelope.value for item in items])
         self._in_flight.add(Batch(items, leases, size, outcomes))
+
+    def _not_taken(self, partition: TopicPartition, lease: int, records: Sequence[Any]) -> Sequence[Any]:
+        """Under one lease no record is taken twice, whatever moves the consumer's position back.
+
+        A late answer about committed offsets does, for example.
+        """
+        taken_under, following = self._taken.get(partition, (lease, 0))
+        if taken_under != lease:
+            return records
+        return [record for record in records if record.offset >= following]
 
     def _due(self, partition: TopicPartition, records: Sequence[Any], now: datetime) -> Sequence[Item]:
         retried = partition.topic in self._topics.retries
@@ -177,6 +189,7 @@ class Stream:
             membership.poll(self._consumer, _POLL_SECONDS, 1)
             return
         self._delays.clear()
+        self._taken.clear()
         self._in_flight.clear()
         log.info("rewound", cause=cause)
 
