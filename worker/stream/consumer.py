@@ -63,7 +63,7 @@ class Stream:
         self._computation = computation
         self._progress = progress
         self._delays = Delays()
-        self._ownership = Ownership()
+        self._ownership = Ownership(on_assigned=lambda: membership.forget_committed(self._consumer))
         self._in_flight = InFlight(settings.max_batches_in_flight, settings.max_bytes_in_flight)
         self._consumer = _make_consumer(kafka, settings)
         self._committer = Committer(
@@ -194,11 +194,11 @@ class Stream:
         log.info("rewound", cause=cause)
 
     def _go_back(self, partition: TopicPartition) -> None:
-        committed = self._consumer.committed(partition, timeout_ms=5_000)
+        committed = membership.committed(self._consumer, partition, 5.0)
         if committed is None:
             self._consumer.seek_to_beginning(partition)
         else:
-            self._consumer.seek(partition, committed)
+            self._consumer.seek(partition, committed.offset)
 
     def _report_lag(self, *, reading: bool) -> None:
         self._progress.turned(reading=reading)

@@ -31,6 +31,11 @@ def committed(consumer: Any, partition: TopicPartition, timeout: float) -> Any:
     return consumer.committed(partition, metadata=True, timeout_ms=int(timeout * 1000))
 
 
+def forget_committed(consumer: Any) -> None:
+    """Drop every such answer that is kept: what was asked before an assignment must not decide where it begins."""
+    consumer._coordinator._offset_fetch_futures.clear()  # noqa: SLF001 - see above
+
+
 def poll(consumer: Any, timeout: float, max_records: int) -> dict[TopicPartition, list[Any]]:
     """``KafkaConsumer.poll``, without the way in which kafka-python 3.0.12 leaves a group unnoticed.
 

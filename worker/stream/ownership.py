@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 from kafka import TopicPartition
@@ -21,9 +21,13 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pytho
     from the committed offset on, reads them again.
 
     kafka-python calls the listener on its own IO thread, where it must not wait for anything: this one only counts.
+
+    Parameters:
+        on_assigned: called before each new assignment counts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_assigned: Callable[[], None] = lambda: None) -> None:
+        self._on_assigned = on_assigned
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._leases: dict[TopicPartition, int] = {}
@@ -31,6 +35,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pytho
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """New partitions, or (eager protocol) all of them anew."""
         assigned = list(assigned)
+        self._on_assigned()
         with self._lock:
             for partition in assigned:
                 self._leases[partition] = next(self._numbers)
