@@ -104,13 +104,27 @@ def records(bootstrap: str, topic: str) -> list[Any]:
     try:
         partitions = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()]
         consumer.assign(partitions)
-        ends = consumer.end_offsets(partitions) if partitions else {}
+        ends = _high_watermarks(bootstrap, partitions)
         found: list[Any] = []
         deadline = time.monotonic() + 60
         while any(consumer.position(partition) < end for partition, end in ends.items()):
             assert time.monotonic() < deadline
             found += [record for batch in consumer.poll(200).values() for record in batch]
         return found
+    finally:
+        consumer.close()
+
+
+def _high_watermarks(bootstrap: str, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where partitions end for everybody.
+
+    A ``read_committed`` consumer would name the end of what is settled already, which lies before records whose commit
+    was acknowledged and whose markers are still being written.
+    """
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
+    try:
+        ends: dict[TopicPartition, int] = consumer.end_offsets(partitions) if partitions else {}
+        return ends
     finally:
         consumer.close()
 
