@@ -34,18 +34,29 @@ def consumer(kafka: KafkaServer, unique: str) -> Iterator[Any]:
     made.close(autocommit=False)
 
 
+@pytest.mark.parametrize(
+    "rhythm",
+    [
+        pytest.param((0.001, 0.02), id="brief-polls"),
+        pytest.param((0.0, 0.2), id="a-full-queue"),  # every join ends between two polls
+    ],
+)
 def test_polls_shorter_than_a_rebalance_finish_it_all_the_same(
-    kafka: KafkaServer, consumer: Any, unique: str, make_topic: Callable[..., str]
+    kafka: KafkaServer, consumer: Any, unique: str, make_topic: Callable[..., str], rhythm: tuple[float, float]
 ) -> None:
+    timeout, pause = rhythm
     topic = make_topic(partitions=2)
     consumer.subscribe([topic])
 
-    def turn_until(partitions: int, seconds: float = 30.0) -> None:
+    def turn() -> None:
+        membership.poll(consumer, timeout, 10)
+        time.sleep(pause)
+
+    def turn_until(partitions: int, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while len(consumer.assignment()) < partitions or consumer.group_metadata().state != MemberState.STABLE:
             assert time.monotonic() < deadline, (consumer.assignment(), consumer.group_metadata())
-            membership.poll(consumer, 0.001, 10)
-            time.sleep(0.02)
+            turn()
 
     turn_until(2)
     admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
@@ -54,8 +65,7 @@ def test_polls_shorter_than_a_rebalance_finish_it_all_the_same(
         turn_until(4)
         until = time.monotonic() + 2 * SESSION
         while time.monotonic() < until:
-            membership.poll(consumer, 0.001, 10)
-            time.sleep(0.02)
+            turn()
         assert len(admin.describe_groups([unique])[unique]["members"]) == 1
     finally:
         admin.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -36,15 +38,54 @@ def forget_committed(consumer: Any) -> None:
     consumer._coordinator._offset_fetch_futures.clear()  # noqa: SLF001 - see above
 
 
-def poll(consumer: Any, timeout: float, max_records: int) -> dict[TopicPartition, list[Any]]:
-    """``KafkaConsumer.poll``, without the way in which kafka-python 3.0.12 leaves a group unnoticed.
+class _Unanswered:
+    """A join's task that never looks finished to kafka-python: it awaits it, and gets an answer that is there at once.
 
-    When a group's leader sees that a topic's partitions have changed, which happens at nearly every first join, it
-    joins again. If that takes longer than the poll in which it began, it goes on in the background, and a later poll is
-    to finish it. But performing the assignment also clears the reason for joining (``_perform_assignment`` takes over
-    the snapshot that ``need_rejoin`` compares), so no later poll does: heartbeats stay off, new partitions never
-    arrive, and after the session timeout the broker gives the old ones to others, while this consumer reads on and each
-    of its commits is refused. Asking for the join again makes this poll finish the one in flight.
+    Parameters:
+        task: the ``kafka.future.Future`` of one JoinGroup and SyncGroup.
+    """
+
+    is_done = False
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+
+@contextmanager
+def _finishing_a_join(consumer: Any) -> Iterator[None]:
+    """For the time of one poll: whatever join is under way or answered is finished by it, not begun again."""
+    if consumer.group_metadata().state != MemberState.REBALANCING:
+        yield  # a stable member; or one that was put out of its group, to which the answer to its last join is nothing
+        return
+    coordinator = consumer._coordinator  # noqa: SLF001 - there is no public way to ask
+    coordinator.request_rejoin()
+    if coordinator._join_task is not None:  # noqa: SLF001
+        coordinator._join_task = _Unanswered(coordinator._join_task)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        if isinstance(coordinator._join_task, _Unanswered):  # noqa: SLF001
+            coordinator._join_task = coordinator._join_task.task  # noqa: SLF001
+
+
+def poll(consumer: Any, timeout: float, max_records: int) -> dict[TopicPartition, list[Any]]:
+    """``KafkaConsumer.poll``, without two ways in which kafka-python 3.0.12 does not become a member of its group.
+
+    A join that ends while nobody polls is thrown away, and the next poll sends another (``join_group_async`` awaits a
+    task that is under way, but begins anew where it is done). A consumer that polls briefly and pauses in between, as
+    one does whose queue is full, would join again and again and never be a member. So a join whose answer nobody has
+    taken is shown to the library as one that is under way, and this poll takes its answer.
+
+    The other way leads out of the group, unnoticed. When a group's leader sees that a topic's partitions have changed,
+    which happens at nearly every first join, it joins again. If that takes longer than the poll in which it began, it
+    goes on in the background, and a later poll is to finish it. But performing the assignment also clears the reason
+    for joining (``_perform_assignment`` takes over the snapshot that ``need_rejoin`` compares), so no later poll does:
+    heartbeats stay off, new partitions never arrive, and after the session timeout the broker gives the old ones to
+    others, while this consumer reads on and each of its commits is refused. Asking for the join again makes this poll
+    finish the one in flight.
 
     A broker that is away for a moment is no reason to leave either: a connection that it refuses in the midst of a
     rebalance comes out of ``KafkaConsumer.poll`` as an error, and the next poll tries again. Nothing is skipped by it:
@@ -56,10 +97,11 @@ def poll(consumer: Any, timeout: float, max_records: int) -> dict[TopicPartition
     Raises:
         KafkaError: one that trying again does not mend, for example because the credentials are refused.
     """
-    if consumer.group_metadata().state == MemberState.REBALANCING:
-        consumer._coordinator.request_rejoin()  # noqa: SLF001 - there is no public way to ask
     try:
-        polled: dict[TopicPartition, list[Any]] = consumer.poll(timeout_ms=int(timeout * 1000), max_records=max_records)
+        with _finishing_a_join(consumer):
+            polled: dict[TopicPartition, list[Any]] = consumer.poll(
+                timeout_ms=int(timeout * 1000), max_records=max_records
+            )
     except KafkaError as error:
         if not error.retriable:
             raise
