@@ -26,6 +26,7 @@ from worker.observe import logs
 from worker.publish import publish
 from worker.replay import replay
 from worker.settings import Settings, environment_name
+from worker.shadow.command import compare
 from worker.stream import topics as topic_names
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ app.command()(publish)
 app.command()(demo)
 app.command()(replay)
 app.add_typer(deadletters_app, name="deadletters")
+models_app.command()(compare)
 app.add_typer(models_app, name="models")
 app.add_typer(stack_app, name="stack")
 

@@ -20,7 +20,10 @@ from worker.errors import ConfigurationError
 from worker.models import Releases, Triton
 from worker.observe import http
 from worker.observe.progress import Progress
-from worker.settings import ImageSettings, Settings
+from worker.settings import ImageSettings, Settings, TritonSettings
+from worker.shadow.shadow import CandidateReleases, Shadow
+from worker.shadow.sidebyside import SideBySide
+from worker.shadow.writer import Writer
 from worker.stream import topics
 from worker.stream.computation import Computation
 from worker.stream.consumer import Stream
@@ -41,15 +44,18 @@ class Models:
 
 @asynccontextmanager
 async def tagging(
-    settings: Settings, make_releases: Callable[[Triton, float], Releases] = Releases
+    settings: Settings,
+    make_releases: Callable[[Triton, float], Releases] = Releases,
+    make_triton: Callable[[TritonSettings], Triton] = Triton,
 ) -> AsyncIterator[Models]:
     """A tagger with its fetcher, cache and Triton, open until the context ends.
 
     Parameters:
         make_releases: what decides which release answers; by default the active one does.
+        make_triton: how Triton is asked; by default as for live traffic.
     """
     async with AsyncExitStack() as stack:
-        triton = await stack.enter_async_context(Triton(settings.triton))
+        triton = await stack.enter_async_context(make_triton(settings.triton))
         fetcher = await stack.enter_async_context(make_fetcher(settings.images))
         embeddings = EmbeddingCache(settings.redis)
         stack.push_async_callback(embeddings.aclose)
@@ -69,6 +75,37 @@ async def tagging(
             ),
         )
         yield Models(tagger, releases)
+
+
+@asynccontextmanager
+async def shadowing(settings: Settings, live: Releases) -> AsyncIterator[Shadow]:
+    """A shadow with a tagger of its own, at work until the context ends.
+
+    Parameters:
+        live: what the worker follows.
+    """
+    ours = settings.model_copy(
+        update={
+            "triton": settings.triton.model_copy(update={"priority": 2, "request_timeout": settings.shadow.timeout}),
+            "images": settings.images.model_copy(
+                update={"decode_threads": 1, "max_per_host": 4, "max_connections": settings.shadow.batch}
+            ),
+        }
+    )
+    triton = SideBySide(ours.triton)
+
+    def candidates(_triton: Triton, poll: float) -> Releases:
+        return CandidateReleases(triton, poll, live)
+
+    writer = Writer(ours)
+    async with tagging(ours, candidates, lambda _settings: triton) as models:
+        shadow = Shadow(ours.shadow, releases=live, tagger=models.tagger, triton=triton, writer=writer)
+        working = asyncio.create_task(shadow.run())
+        try:
+            yield shadow
+        finally:
+            await _cancel(working)
+            await asyncio.to_thread(writer.close)
 
 
 def make_fetcher(settings: ImageSettings) -> images.PhotoFetcher:
@@ -114,7 +151,7 @@ async def run(settings: Settings) -> None:
     await asyncio.to_thread(topics.ensure, settings, names.all)
 
     progress = Progress(settings.stream.stall_timeout)
-    async with tagging(settings) as models:
+    async with tagging(settings) as models, shadowing(settings, models.releases) as shadow:
         computation = Computation(models.tagger, loop, settings.triton.retry_delay)
         publisher = Publisher(names, settings.stream.retry_delays, "live", settings.stream.max_record_bytes)
         async with http.serve(
@@ -130,6 +167,7 @@ async def run(settings: Settings) -> None:
                 computation=computation,
                 publisher=publisher,
                 progress=progress,
+                witness=shadow.offer,
             )
             log.info("running", group=settings.stream.group, instance=settings.stream.instance, pid=os.getpid())
             await asyncio.to_thread(stream.run, stopping)

@@ -70,6 +70,7 @@ class TopicSettings(Group):
     coloured: str = Field("listings.coloured", description="colours: what we write")
     retry_prefix: str = Field("listings.colour.retry", description="events that wait for another attempt")
     dead: str = Field("listings.colour.dead", description="events that were given up, with the reason")
+    shadow: str = Field("listings.coloured.shadow", description="what a candidate release would have answered")
     create: bool = Field(True, description="create the topics that are missing; switch off where a platform owns them")
     partitions: Count = Field(6, description="of a topic that is created")
     replication: Annotated[int, Field(ge=-1)] = Field(
@@ -121,6 +122,9 @@ class TritonSettings(Group):
     release_poll: Seconds = Field(2.0, description="how often the active release is read, s")
     retry_delay: Seconds = Field(0.5, description="between attempts while Triton is away, s")
     priority: Annotated[int, Field(ge=1, le=2)] = Field(1, description="1 = live traffic, 2 = backfill")
+    background_rows: Count = Field(
+        16, description="photos that a replay or a shadow has in Triton at once; live waits for no more. On a GPU: more"
+    )
 
 
 class RedisSettings(Group):
@@ -162,6 +166,16 @@ class TaggerSettings(Group):
     top: Count = Field(3, description="most probable colours that an answer lists")
 
 
+class ShadowSettings(Group):
+    """A candidate release beside the active one; ``colour-worker models shadow`` switches it on and off."""
+
+    batch: Count = Field(8, description="listings that the candidate answers together")
+    queue: Count = Field(64, description="listings that may wait for the candidate; more are dropped")
+    max_bytes: Count = Field(16 << 20, description="bytes of events that may wait for the candidate")
+    timeout: Seconds = Field(5.0, description="for one batch, photos included, s")
+    pause: Seconds = Field(5.0, description="how long a candidate that failed is left alone, s")
+
+
 class ObserveSettings(Group):
     """What operators see."""
 
@@ -190,6 +204,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     images: ImageSettings = Field(default_factory=ImageSettings)
     tagger: TaggerSettings = TaggerSettings()
+    shadow: ShadowSettings = ShadowSettings()
     observe: ObserveSettings = ObserveSettings()
 
     @classmethod

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from tests.support.release_copies import FIRST, SECOND, THIRD
 from worker.errors import ConfigurationError, ReleaseGone
 from worker.models.activation import Operator
 from worker.models.control import Control
-from worker.models.releases import Releases
+from worker.models.following import Releases
 from worker.models.repository import Repository
 from worker.settings import TritonSettings
 
@@ -88,6 +89,8 @@ async def test_a_release_is_loaded_activated_rolled_back_and_retired(fresh: tupl
         await operator.activate(SECOND)
     assert await operator.load(SECOND) == ["colour_image 2", "colour_head 2"]
     assert await operator.load(SECOND) == []
+    assert datetime.now(UTC) - datetime.fromisoformat(repository.loaded_at("colour_head", "2")) < timedelta(minutes=5)
+    assert repository.loaded_at("colour_head", "1") == repository.activated_at() == ""
     await answers_under(control, FIRST)
     (seen,) = await operator.activate(SECOND)
     assert seen.misnamed == seen.misnamed_by_active
@@ -150,9 +153,11 @@ async def test_a_changed_or_half_copied_version_is_refused_before_triton_sees_it
     (path.parent / "golden.npz").unlink()
     with pytest.raises(ConfigurationError, match="cannot be verified"):
         await operator.load(SECOND)
+    await operator.verify(FIRST)
     shutil.rmtree(path.parent)
-    with pytest.raises(ConfigurationError, match="neither"):
-        await operator.load(SECOND)
+    for act in (operator.load, operator.verify, operator.activate):
+        with pytest.raises(ConfigurationError, match="neither"):
+            await act(SECOND)
     await answers_under(control, FIRST)
 
 
@@ -168,14 +173,28 @@ async def test_a_wrong_label_order_is_refused(repository: Repository, control: C
     red, blue = labels.index("red"), labels.index("blue")
     labels[red], labels[blue] = labels[blue], labels[red]
     copies.parameters(repository, "head", {"2/labels": ",".join(labels)})
-    with pytest.raises(ConfigurationError, match="red as blue, blue as red"):
-        await operator.activate(SECOND)
+    for act in (operator.verify, operator.activate):
+        with pytest.raises(ConfigurationError, match="labels are not in the order that was exported"):
+            await act(SECOND)
+    await answers_under(control, FIRST)
+
+
+async def test_labels_that_were_exported_in_a_wrong_order_are_found_by_plain_colours(
+    repository: Repository, control: Control, operator: Operator
+) -> None:
+    labels = repository.config("colour_head").parameters["1/labels"].string_value.split(",")
+    red, blue = labels.index("red"), labels.index("blue")
+    labels[red], labels[blue] = labels[blue], labels[red]
+    copies.parameters(repository, "head", {"2/labels": ",".join(labels)})
     path = repository.version("colour_head", "2") / "golden.npz"
     with np.load(path) as arrays:
-        np.savez_compressed(path.with_name("more.npz"), labels=np.array(sorted(labels)), **arrays)
-    path.with_name("more.npz").replace(path)
-    with pytest.raises(ConfigurationError, match="labels are not in the order that was exported"):
+        golden = {name: arrays[name] for name in arrays}
+    np.savez_compressed(path, **{**golden, "labels": np.array(labels)})
+    with pytest.raises(ConfigurationError, match="red as blue, blue as red"):
         await operator.activate(SECOND)
+    np.savez_compressed(path, **{name: golden[name] for name in golden if name != "labels"})
+    with pytest.raises(ConfigurationError, match=r"cannot be used: .*labels"):
+        await operator.verify(SECOND)
     await answers_under(control, FIRST)
 
 
@@ -189,6 +208,57 @@ async def test_answers_other_than_the_exported_ones_are_refused(
     with pytest.raises(ConfigurationError, match="cannot be used"):
         await operator.activate(SECOND)
     await answers_under(control, FIRST)
+
+
+async def test_a_candidate_is_shadowed_until_it_is_switched_off_or_activated(
+    repository: Repository, control: Control, operator: Operator
+) -> None:
+    releases = Releases(control, 1)
+    with pytest.raises(ConfigurationError, match="is the active release"):
+        await operator.shadow(FIRST, 0.1)
+    await operator.shadow(SECOND, 0.25)
+    await answers_under(control, FIRST)
+    await releases.refresh()
+    assert releases.shadowing is not None
+    assert (releases.shadowing.share, releases.shadowing.release) == (0.25, repository.release(SECOND))
+    with pytest.raises(ConfigurationError, match=r"shadow release .* uses head 2"):
+        await operator.retire("head", "2")
+    assert await operator.end_shadow()
+    assert not await operator.end_shadow()
+    await releases.refresh()
+    assert releases.shadowing is None
+
+    await operator.shadow(SECOND, 1)
+    await operator.activate(THIRD)
+    assert repository.shadow() == (SECOND, 1)
+    await operator.activate(SECOND)
+    assert repository.shadow() is None
+
+
+async def test_a_candidate_that_answers_wrongly_is_not_shadowed(
+    repository: Repository, control: Control, operator: Operator
+) -> None:
+    copies.write_golden(repository, "image", "2", encoder="1")
+    with pytest.raises(ConfigurationError, match="away from the exported answers"):
+        await operator.shadow(SECOND, 0.1)
+    assert repository.shadow() is None
+    await answers_under(control, FIRST)
+
+
+async def test_a_shadow_that_names_nonsense_does_not_touch_the_active_release(
+    repository: Repository, control: Control
+) -> None:
+    releases = Releases(control, 1)
+    for value in ("image=1 text=1 head=2 share=0.5", "image=1 text=1 head=1 share=2", "tomorrow"):
+        copies.parameters(repository, "head", {"release/shadow": value})
+        await control.load("colour_head")
+        await releases.refresh()
+        assert releases.shadowing is None
+        await answers_under(control, FIRST)
+    config = repository.config("colour_head")
+    del config.parameters["release/shadow"]
+    repository.write("colour_head", config)
+    await control.load("colour_head")
 
 
 async def test_a_second_operator_has_to_wait(repository: Repository, operator: Operator) -> None:
@@ -236,12 +306,16 @@ def test_the_commands_do_it_from_a_shell(repository: Repository, shared: TritonS
 
     assert "was made for the image encoder" in models("verify", "--head", "2", code=2)
     assert "active: image=2 text=1 head=2" in models("activate", "--image", "2", "--head", "2")
+    assert "image=2 text=1 head=3, on 5.00% of the listings" in models("shadow", "--head", "3", "--share", "0.05")
     shown = models("status")
+    assert "shadow\timage=2 text=1 head=3 share=0.05" in shown
     assert "previous\timage=1 text=1 head=1" in shown
-    rows = {tuple(row[:2]): row for row in (line.split("\t") for line in shown.splitlines()) if len(row) == 10}
+    rows = {tuple(row[:2]): row for row in (line.split("\t") for line in shown.splitlines()) if len(row) == 12}
     assert rows["colour_head", "2"][3:5] == ["active", "READY"]
-    assert rows["colour_head", "3"][3:5] == ["", "READY"]
-    assert int(rows["colour_image", "2"][5]) > 0
+    assert rows["colour_head", "3"][3:6] == ["shadow", "READY", "with Triton"]
+    assert int(rows["colour_image", "2"][6]) > 0
+    assert "nothing is shadowed any more" in models("shadow", "--off")
+    assert "nothing was shadowed" in models("shadow", "--off")
     assert "active: image=1 text=1 head=1" in models("rollback")
 
 

@@ -142,4 +142,6 @@ def write_golden(repository: Repository, name: str, version: str, *, encoder: st
         np.savez_compressed(path, text=said, embedding=texts)
     else:
         answers = probabilities(version, images, encoder)
-        np.savez_compressed(path, image_embedding=images, text_embedding=texts, probabilities=answers)
+        np.savez_compressed(
+            path, image_embedding=images, text_embedding=texts, probabilities=answers, labels=np.array(list(PALETTE))
+        )

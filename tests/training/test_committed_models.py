@@ -9,7 +9,7 @@ import numpy as np
 from deploy.local.triton import TritonServer
 from training.serving.repository import HEAD, IMAGE, TEXT, fingerprint, read_config
 from worker.models.client import Triton
-from worker.models.releases import Releases
+from worker.models.following import Releases
 from worker.settings import TritonSettings
 
 REPOSITORY = Path(__file__).parents[2] / "triton_models"

@@ -16,7 +16,7 @@ from tests.training.graphs import LENGTH, SIDE, WIDTH, build
 from training.serving.repository import HEAD, IMAGE, TEXT, activate, add_version, fingerprint, read_config
 from worker.errors import Unavailable
 from worker.models.client import Triton
-from worker.models.releases import Releases
+from worker.models.following import Releases
 from worker.settings import TritonSettings
 
 

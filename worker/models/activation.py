@@ -1,4 +1,4 @@
-"""Loading, verifying, activating, rolling back and retiring releases, on one Triton or on several that share a folder.
+"""Loading, verifying, shadowing, activating and retiring releases, on one Triton or on several that share a folder.
 
 Each change is: write the configuration at once, then tell every Triton to read it. Where one of them refuses, the
 configuration that was there before is put back and read again, so that the old release goes on answering and a Triton
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig
@@ -18,7 +19,8 @@ from worker.models import golden
 from worker.models.client import HEAD_MODEL
 from worker.models.control import Control
 from worker.models.releases import ACTIVE, Release
-from worker.models.repository import MODELS, PREVIOUS, Repository, Versions, written
+from worker.models.repository import ACTIVATED_AT, LOADED_AT, MODELS, PREVIOUS, Repository, Versions, written
+from worker.models.shadowing import SHADOW, written_shadow
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +75,7 @@ class Operator:
                 config, without = self._repository.config(model), self._repository.config(model)
                 others = sorted(int(one) for one in self._repository.served(model) - {versions[name]})
                 config.version_policy.specific.versions[:] = [*others, int(versions[name])]
+                config.parameters[f"{versions[name]}/{LOADED_AT}"].string_value = _now()
                 # Also where an exporter named the version before: a Triton that restarts must not stumble over it.
                 without.version_policy.specific.versions[:] = others
                 await self._change(model, config, otherwise=without, must_serve=versions[name])
@@ -100,10 +103,46 @@ class Operator:
             if dict(versions) != active:
                 config.parameters[ACTIVE].string_value = written(versions)
                 config.parameters[PREVIOUS].string_value = written(active)
+                config.parameters[ACTIVATED_AT].string_value = _now()
+            shadowed = self._repository.shadow()
+            if shadowed is not None and shadowed[0] == versions:
+                del config.parameters[SHADOW]  # it would be compared with itself
             # Also where the folder names it already: a command that was cut off may have told nobody.
             if any([await replica.active() != versions for replica in self._replicas]):
                 await self._change(HEAD_MODEL, config)
             return seen
+
+    async def shadow(self, versions: Versions, share: float) -> list[Verified]:
+        """Verify, then let the release answer a share of the live traffic too; workers begin with their next look.
+
+        Parameters:
+            share: of the listings, above 0 and at most 1.
+
+        Raises as ``verify``, and ``ConfigurationError`` when it is the active release.
+        """
+        with self._repository.locked():
+            if dict(versions) == self._repository.active():
+                raise ConfigurationError(f"{written(versions)} is the active release; name another one to shadow it")
+            seen = await self.verify(versions)
+            config = self._repository.config(HEAD_MODEL)
+            config.parameters[SHADOW].string_value = written_shadow(versions, share)
+            await self._change(HEAD_MODEL, config)
+            return seen
+
+    async def end_shadow(self) -> bool:
+        """Shadow nothing any more; whether anything was.
+
+        Raises:
+            ConfigurationError: a Triton refuses.
+            Unavailable: a Triton does not answer.
+        """
+        with self._repository.locked():
+            config = self._repository.config(HEAD_MODEL)
+            if SHADOW not in config.parameters:
+                return False
+            del config.parameters[SHADOW]
+            await self._change(HEAD_MODEL, config)
+            return True
 
     async def rollback(self) -> tuple[dict[str, str], list[Verified]]:
         """Activate the release before; a second rollback undoes the first. Raises as ``activate``."""
@@ -119,12 +158,12 @@ class Operator:
             name: ``image``, ``text`` or ``head``.
 
         Raises:
-            ConfigurationError: the active or the previous release uses it, or it is not served.
+            ConfigurationError: the active, the previous or the shadowed release uses it, or it is not served.
             Unavailable: a Triton does not answer.
         """
         with self._repository.locked():
-            for title, release in (("active", self._repository.active()), ("previous", self._repository.previous())):
-                if release is not None and release[name] == version:
+            for title, release in self._repository.in_use().items():
+                if release[name] == version:
                     raise ConfigurationError(
                         f"the {title} release ({written(release)}) uses {name} {version}; it stays"
                     )
@@ -183,6 +222,10 @@ class Operator:
         except (ConfigurationError, Unavailable) as error:
             # The first error is the one to tell; this replica serves what it served, and reads the file when it starts.
             log.warning("configuration_not_read_again", triton=replica.address, model=model, error=str(error))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 async def _must_serve(replica: Control, model: str, version: str) -> None:

@@ -1,4 +1,4 @@
-"""``colour-worker models``: status, load, verify, activate, rollback, retire."""
+"""``colour-worker models``: status, load, verify, shadow, activate, rollback, retire."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from worker.errors import ReleaseGone
 from worker.models.activation import Operator, Verified
 from worker.models.control import Control
 from worker.models.repository import MODELS, Repository, written
+from worker.models.shadowing import written_shadow
 from worker.settings import Settings
 
 models_app = typer.Typer(no_args_is_help=True, help="Change the models under the running stream, and back.")
@@ -48,9 +49,11 @@ _FOLDER = Path("triton_models")
 def status(*, repository: Folder = _FOLDER, triton: Addresses = None) -> None:
     """Show what is in the repository, what each Triton serves, and which release is active."""
     folder = Repository(repository)
-    previous = folder.previous()
+    previous, shadowed = folder.previous(), folder.shadow()
     typer.echo(f"active in the repository\t{written(folder.active())}")
+    typer.echo(f"since\t{folder.activated_at() or 'its export'}")
     typer.echo(f"previous\t{written(previous) if previous else 'none'}")
+    typer.echo(f"shadow\t{written_shadow(*shadowed) if shadowed else 'none'}")
     asyncio.run(_status(folder, triton))
 
 
@@ -88,6 +91,32 @@ def verify(
 
 
 @models_app.command()
+def shadow(
+    *,
+    image: Version = None,
+    text: Version = None,
+    head: Version = None,
+    share: Annotated[float, typer.Option(min=0.0001, max=1, help="Of the listings, by a hash of their id.")] = 0.1,
+    off: Annotated[bool, typer.Option("--off", help="Shadow nothing any more.")] = False,
+    repository: Folder = _FOLDER,
+    triton: Addresses = None,
+    tolerance: Tolerance = 0.005,
+) -> None:
+    """Verify a loaded release and let it answer a share of the live traffic too; nobody downstream sees its answers.
+
+    Workers begin within 3 s. Look at the differences with `models compare`.
+    """
+    folder = Repository(repository)
+    if off:
+        ended = _operate(folder, triton, 0.0, lambda operator: operator.end_shadow())
+        typer.echo("nothing is shadowed any more" if ended else "nothing was shadowed")
+        return
+    versions = _versions(folder, image, text, head)
+    _print_verified(_operate(folder, triton, tolerance, lambda operator: operator.shadow(versions, share)))
+    typer.echo(f"shadow: {written(versions)}, on {share:.2%} of the listings")
+
+
+@models_app.command()
 def activate(
     *,
     image: Version = None,
@@ -121,7 +150,7 @@ def retire(
     repository: Folder = _FOLDER,
     triton: Addresses = None,
 ) -> None:
-    """Stop serving a version that neither the active nor the previous release uses. Its files stay."""
+    """Stop serving a version that neither the active, the previous nor the shadowed release uses. Its files stay."""
     _operate(Repository(repository), triton, 0.0, lambda operator: operator.retire(part.value, str(version)))
     typer.echo(f"{MODELS[part]} {version} is not served any more; its files are still there")
 
@@ -159,9 +188,12 @@ async def _status(folder: Repository, addresses: list[str] | None) -> None:
             except ReleaseGone as error:
                 typer.echo(f"active at {replica.address}\tnone: {error}")
             _table(
-                ("model", "version", "fingerprint", "release", "Triton", "rows", "mean batch", "failed", "ms", "last"),
+                (
+                    "model", "version", "fingerprint", "release", "Triton", "loaded", "rows", "share", "mean batch",
+                    "failed", "ms", "last",
+                ),
                 [row for name in MODELS for row in await _rows(folder, replica, name)],
-            )
+            )  # fmt: skip
 
 
 async def _rows(folder: Repository, replica: Control, name: str) -> list[tuple[str, ...]]:
@@ -171,22 +203,23 @@ async def _rows(folder: Repository, replica: Control, name: str) -> list[tuple[s
         traffic = await replica.traffic(model)
     except ReleaseGone:
         traffic = {}
-    active, previous = folder.active(), folder.previous() or {}
+    used, all_rows = folder.in_use(), max(1, sum(one.rows for one in traffic.values()))
     parameters = folder.config(model).parameters
     known = set(folder.versions(model)) | {version for one, version in states if one == model}
     rows: list[tuple[str, ...]] = []
     for version in sorted(known, key=int):
-        uses = [
-            title for title, release in (("active", active), ("previous", previous)) if release.get(name) == version
-        ]
+        uses = [title for title, release in used.items() if release[name] == version]
         seen = traffic.get(version)
         counted = (
-            (str(seen.rows), f"{seen.rows / max(1, seen.runs):.1f}", str(seen.failures), f"{seen.milliseconds:.1f}",
+            (str(seen.rows), f"{seen.rows / all_rows:.1%}",
+             f"{seen.rows / max(1, seen.runs):.1f}", str(seen.failures), f"{seen.milliseconds:.1f}",
              datetime.fromtimestamp(seen.last / 1000, UTC).isoformat(timespec="seconds") if seen.last else "never")
-            if seen is not None else ("", "", "", "", "")
+            if seen is not None else ("", "", "", "", "", "")
         )  # fmt: skip
         fingerprint = parameters[f"{version}/fingerprint"].string_value or "none"
-        rows.append((model, version, fingerprint, ",".join(uses), states.get((model, version), "not loaded"), *counted))
+        state = states.get((model, version), "not loaded")
+        loaded = folder.loaded_at(model, version) or "with Triton" if seen is not None else ""
+        rows.append((model, version, fingerprint, ",".join(uses), state, loaded, *counted))
     return rows
 
 

@@ -1,9 +1,9 @@
 """Whether a loaded version answers as it was exported, and whether a release names plain colours rightly.
 
 Golden inputs lie beside each version (``golden.npz``: arrays under the names of the model's inputs and outputs). They
-tell that Triton runs the exported graph. They say nothing of the label order, which is a parameter: for that there is
-the array ``labels`` in the head's golden file, where the exporter wrote one; and pictures of one plain colour go
-through encoder and head, and the names that come out are compared with the colours put in.
+tell that Triton runs the exported graph. They say nothing of the label order, which is a parameter: for that the head's
+golden file names the labels in the order of its outputs (``labels``). And pictures of one plain colour go through
+encoder and head, and the names that come out are compared with those put in: this finds what was exported wrongly.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ async def compare(triton: Triton, repository: Repository, release: Release, tole
     text = _read(repository.version(TEXT_MODEL, release.text.version) / GOLDEN, "text", "embedding")
     head = _read(
         repository.version(HEAD_MODEL, release.head.version) / GOLDEN,
-        "image_embedding", "text_embedding", "probabilities",
+        "image_embedding", "text_embedding", "probabilities", "labels",
     )  # fmt: skip
-    _check_exported_labels(repository, release)
+    _check_exported_labels([str(one) for one in head["labels"]], release)
     texts = [bytes(row).decode() for row in text["text"].reshape(-1)]
     return [
         _difference(
@@ -111,15 +111,13 @@ def _read(path: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
         raise ConfigurationError(f"{path} cannot be used: {error}; export the version again") from None
 
 
-def _check_exported_labels(repository: Repository, release: Release) -> None:
-    """Where golden.npz of the head holds ``labels`` (slugs in output order), they are those of the configuration."""
-    path = repository.version(HEAD_MODEL, release.head.version) / GOLDEN
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        if "labels" in arrays and [str(one) for one in arrays["labels"]] != list(release.head.labels):
-            raise ConfigurationError(
-                f"{HEAD_MODEL} {release.head.version}: the labels are not in the order that was exported, "
-                f"which is {','.join(arrays['labels'])}"
-            )
+def _check_exported_labels(exported: list[str], release: Release) -> None:
+    """The slugs in output order, as exported, are those of the configuration."""
+    if exported != list(release.head.labels):
+        raise ConfigurationError(
+            f"{HEAD_MODEL} {release.head.version}: the labels are not in the order that was exported, "
+            f"which is {','.join(exported)}"
+        )
 
 
 def _difference(

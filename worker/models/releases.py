@@ -6,19 +6,15 @@ to one version is a parameter ``<version>/<name>`` of its model: fingerprint, si
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import structlog
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from worker.colours import Colour
-from worker.errors import ConfigurationError, ReleaseGone, Unavailable
+from worker.errors import ConfigurationError
 from worker.events import ReleaseNames
-from worker.models.client import HEAD_MODEL, IMAGE_MODEL, TEXT_MODEL, Triton
-
-log = structlog.get_logger(__name__)
+from worker.models.client import HEAD_MODEL, IMAGE_MODEL, TEXT_MODEL
 
 ACTIVE = "release/active"
 
@@ -81,19 +77,25 @@ class Release:
         Raises:
             ConfigurationError: a parameter is missing or wrong, or the head was made for other encoders.
         """
+        return cls.of_versions(image, text, head, parse_active(_need(_parameters(head), HEAD_MODEL, ACTIVE)))
+
+    @classmethod
+    def of_versions(
+        cls, image: ModelConfig, text: ModelConfig, head: ModelConfig, versions: Mapping[str, str]
+    ) -> Release:
+        """The release of these versions. Raises as ``from_configs``."""
         head_values = _parameters(head)
-        active = parse_active(_need(head_values, HEAD_MODEL, ACTIVE))
         encoders = {
-            name: _encoder(model, _parameters(config), active[name])
+            name: _encoder(model, _parameters(config), versions[name])
             for name, model, config in (("image", IMAGE_MODEL, image), ("text", TEXT_MODEL, text))
         }
-        version = active["head"]
+        version = versions["head"]
         for name, encoder in encoders.items():
             made_for = _need(head_values, HEAD_MODEL, f"{version}/{name}_fingerprint")
             if made_for != encoder.fingerprint:
                 raise ConfigurationError(
-                    f"head {version} was made for the {name} encoder {made_for}, but the active release pairs it with "
-                    f"version {encoder.version}, which is {encoder.fingerprint}; activate a head made for that encoder"
+                    f"head {version} was made for the {name} encoder {made_for}, but the release pairs it with "
+                    f"version {encoder.version}, which is {encoder.fingerprint}; name a head made for that encoder"
                 )
         try:
             labels = tuple(Colour(slug) for slug in _need(head_values, HEAD_MODEL, f"{version}/labels").split(","))
@@ -140,59 +142,3 @@ def _encoder(model: str, values: Mapping[str, str], version: str) -> Encoder:
         )
     except ValueError as error:
         raise ConfigurationError(f"{model} version {version}: {error}") from None
-
-
-class Releases:
-    """Follows the active release.
-
-    Parameters:
-        triton: whom to ask.
-        poll: seconds between two looks.
-    """
-
-    def __init__(self, triton: Triton, poll: float) -> None:
-        self._triton = triton
-        self._poll = poll
-        self._current: Release | None = None
-        self._reading: asyncio.Task[Release] | None = None
-
-    @property
-    def loaded(self) -> Release | None:
-        """The release last read, without asking."""
-        return self._current
-
-    async def current(self) -> Release:
-        """The active release; asks Triton only when none was read yet.
-
-        Raises:
-            Unavailable: Triton does not answer, or what it serves is no complete release.
-        """
-        return self._current or await self.refresh()
-
-    async def refresh(self) -> Release:
-        """Ask Triton now; callers that come at the same time share one answer. Raises as ``current``."""
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read())
-        return await asyncio.shield(self._reading)
-
-    async def follow(self) -> None:
-        """Look again every ``poll`` seconds, until cancelled."""
-        while True:
-            try:
-                await self.refresh()
-            except Unavailable as error:
-                log.warning("release_unknown", error=str(error))
-            await asyncio.sleep(self._poll)
-
-    async def _read(self) -> Release:
-        try:
-            configs = await asyncio.gather(
-                *(self._triton.config(name) for name in (IMAGE_MODEL, TEXT_MODEL, HEAD_MODEL))
-            )
-            release = Release.from_configs(*configs)
-        except (ReleaseGone, ConfigurationError) as error:
-            raise Unavailable("triton", str(error)) from error
-        if release != self._current:
-            log.info("release_active", **release.names.model_dump(), previous=self._current is not None)
-            self._current = release
-        return release

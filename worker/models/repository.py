@@ -22,9 +22,14 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from worker.errors import ConfigurationError
 from worker.models.client import HEAD_MODEL, IMAGE_MODEL, TEXT_MODEL
 from worker.models.releases import ACTIVE, Release, parse_active
+from worker.models.shadowing import SHADOW, parse_shadow
 
 MODELS = {"image": IMAGE_MODEL, "text": TEXT_MODEL, "head": HEAD_MODEL}
 PREVIOUS = "release/previous"
+ACTIVATED_AT = "release/activated_at"
+LOADED_AT = "loaded_at"
+"""A version's parameter: when ``models load`` had it served, RFC 3339. Triton itself does not tell."""
+
 GOLDEN = "golden.npz"
 # What decides a version's answers; golden.npz only checks them.
 _DECIDING = ("model.py", "model.onnx", "tokenizer.json")
@@ -111,15 +116,33 @@ class Repository:
         value = self.config(HEAD_MODEL).parameters[PREVIOUS].string_value
         return parse_active(value) if value else None
 
+    def shadow(self) -> tuple[dict[str, str], float] | None:
+        """The versions of the candidate that is shadowed, and its share; ``None``: nothing is."""
+        parameters = self.config(HEAD_MODEL).parameters
+        return parse_shadow(parameters[SHADOW].string_value) if SHADOW in parameters else None
+
+    def in_use(self) -> dict[str, dict[str, str]]:
+        """The versions of the ``active``, the ``previous`` and the ``shadow`` release, of those that there are."""
+        shadowed, previous = self.shadow(), self.previous()
+        found = {"active": self.active()}
+        found |= {"previous": previous} if previous is not None else {}
+        return found | ({"shadow": shadowed[0]} if shadowed is not None else {})
+
+    def activated_at(self) -> str:
+        """When the active release was named, RFC 3339; empty when no command did it."""
+        return str(self.config(HEAD_MODEL).parameters[ACTIVATED_AT].string_value)
+
+    def loaded_at(self, model: str, version: str) -> str:
+        """When a version was loaded by a command, RFC 3339; empty when Triton began with it."""
+        return str(self.config(model).parameters[f"{version}/{LOADED_AT}"].string_value)
+
     def release(self, versions: Versions) -> Release:
         """The release of these versions as the configurations describe it.
 
         Raises:
             ConfigurationError: a parameter is missing or wrong, or the head was made for other encoders.
         """
-        head = self.config(HEAD_MODEL)
-        head.parameters[ACTIVE].string_value = written(versions)
-        return Release.from_configs(self.config(IMAGE_MODEL), self.config(TEXT_MODEL), head)
+        return Release.of_versions(self.config(IMAGE_MODEL), self.config(TEXT_MODEL), self.config(HEAD_MODEL), versions)
 
     def check_files(self, model: str, version: str) -> None:
         """The version's files are all there, and are those that its fingerprint was taken of.

@@ -28,12 +28,27 @@ TRANSACTIONS = Counter("colour_transactions", "Kafka transactions", ["result"])
 REWINDS = Counter("colour_rewinds", "Times that the worker went back to the committed offsets", ["cause"])
 UNAVAILABLE = Gauge("colour_unavailable", "1 while a neighbour keeps the worker waiting", ["neighbour"])
 RELEASE = Gauge("colour_release_info", "The active release", ["image", "text", "head"])
+ANSWERS = Counter("colour_release_answers", "Events that got a colour, by release", ["image", "text", "head"])
+SHADOW_SHARE = Gauge("colour_shadow_share", "Share of listings that a candidate release answers too; 0: there is none")
+SHADOW = Counter("colour_shadow_events", "Sampled events, and what became of them", ["result"])
+"""same, different (from the active release's colour), unanswered (no photo now), dropped (no room, or resting after a
+failure), failed (the candidate did not answer), unwritten (Kafka did not take the record)."""
+
+SHADOW_SECONDS = Histogram(
+    "colour_shadow_seconds", "Time in Triton for one batch of shadowed events", ["release"], buckets=_SECONDS
+)
+"""active and candidate: the same inputs, asked in turn at background priority."""
+
 
 for _outcome in ("labelled", "uncertain", "postponed", "rejected"):
     OUTCOMES.labels(_outcome)
 for _kind in ("image", "text"):
     for _result in ("hit", "miss"):
         CACHE.labels(_kind, _result)
+for _result in ("same", "different", "unanswered", "dropped", "failed", "unwritten"):
+    SHADOW.labels(_result)
+for _release in ("active", "candidate"):
+    SHADOW_SECONDS.labels(_release)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from worker.stream.inflight import Batch, InFlight, Item
 from worker.stream.ownership import Ownership
 from worker.stream.topics import Topics
 from worker.stream.transactions import Committer, Notes, Publishing, no_notes
+from worker.stream.witness import Witness, no_witness
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,7 @@ class Stream:
         computation: answers batches.
         publisher: makes records of answers.
         notes: what is written beside committed offsets.
+        witness: is told what was committed.
         progress: is told of every sign of life.
     """
 
@@ -57,6 +59,7 @@ class Stream:
         publisher: Publishing,
         progress: Progress,
         notes: Notes = no_notes,
+        witness: Witness = no_witness,
     ) -> None:
         self._settings = settings
         self._topics = topics
@@ -75,6 +78,7 @@ class Stream:
             group_metadata=self._consumer.group_metadata,
             on_commit=progress.committed,
             notes=notes,
+            witness=witness,
         )
         self._taken: dict[TopicPartition, tuple[int, int]] = {}
         self._lag_due = 0.0

@@ -21,7 +21,8 @@ from worker.stream.inflight import Batch, InFlight, Item
 from worker.stream.ownership import Ownership
 from worker.stream.publication import Publication
 from worker.stream.topics import Topics
-from worker.tagger import Labelled, Outcome
+from worker.stream.witness import Witness, count, no_witness
+from worker.tagger import Outcome
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +76,7 @@ class Committer(threading.Thread):
         group_metadata: the consumer's snapshot of its membership, which fences zombies (KIP-447).
         on_commit: called after each commit, with nothing; for liveness.
         notes: what is written beside the offsets.
+        witness: is told what was committed.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Committer(threading.Thread):
         group_metadata: Callable[[], Any],
         on_commit: Callable[[], None],
         notes: Notes = no_notes,
+        witness: Witness = no_witness,
     ) -> None:
         super().__init__(name="committer", daemon=True)
         self._kafka = kafka
@@ -98,6 +101,7 @@ class Committer(threading.Thread):
         self._group_metadata = group_metadata
         self._on_commit = on_commit
         self._notes = notes
+        self._witness = witness
         self._producer: Any = None
         self._stopping = threading.Event()
         self.failure: BaseException | None = None
@@ -160,7 +164,8 @@ class Committer(threading.Thread):
         }
         self._transact([answer.publication for answer in answers if answer.publication is not None], offsets, metadata)
         self._on_commit()
-        _count(answers, self._publisher.topics.dead, now)
+        count(answers, self._publisher.topics.dead, now)
+        self._witness(answers)
 
     def _still_ours(self, batch: Batch) -> set[TopicPartition]:
         return {partition for partition, lease in batch.leases.items() if self._ownership.lease(partition) == lease}
@@ -287,16 +292,3 @@ def within(seconds: float, call: Callable[[], None]) -> None:
 
     threading.Thread(target=run, name="transaction", daemon=True).start()
     done.result(seconds)
-
-
-def _count(answers: Sequence[Answer], dead: str, now: datetime) -> None:
-    for answer in answers:
-        if isinstance(answer.outcome, Labelled):
-            metrics.OUTCOMES.labels("labelled" if answer.outcome.certain else "uncertain").inc()
-            metrics.LABELS.labels(answer.outcome.top[0].colour.value).inc()
-        else:
-            given_up = answer.publication is None or answer.publication.topic == dead
-            kind = "rejected" if given_up else "postponed"
-            metrics.OUTCOMES.labels(kind).inc()
-            metrics.FAILURES.labels(kind, answer.outcome.reason.value).inc()
-        metrics.LATENCY.observe(max(0.0, (now - answer.item.envelope.source.timestamp).total_seconds()))
