@@ -30,9 +30,11 @@ class Store:
         lab: float32 [N, 6], see ``lab_statistics``.
         items: int64 [N], index into ``captions.items.ITEMS`` or -1.
         titles: N titles as the shop wrote them, "" where there is none.
+        sellers: N sellers, "" where unknown.
         street: uint8 [M, 160, 160, 3], unlabelled photos of the target domain, resized without keeping the aspect.
         street_aspect: float32 [M], width / height before that.
         street_items: int64 [M].
+        street_sellers: M sellers, "" where unknown.
     """
 
     cutouts: Pixels
@@ -40,9 +42,11 @@ class Store:
     lab: NDArray[np.float32]
     items: NDArray[np.int64]
     titles: list[str]
+    sellers: list[str]
     street: Pixels
     street_aspect: NDArray[np.float32]
     street_items: NDArray[np.int64]
+    street_sellers: list[str]
 
 
 def decode_rgb(data: bytes) -> Pixels | None:
@@ -62,10 +66,13 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
 
     Returns:
         the rows that could not be used.
+
+    Raises:
+        ValueError: not one labelled photo can be used.
     """
     skipped = Skipped()
     rgba: list[Pixels] = []
-    targets, labs, items, titles = [], [], [], []
+    targets, labs, items, titles, sellers = [], [], [], [], []
     count = np.zeros(len(LABELS))
     for path in labelled:
         rows = list(read(path, skipped))
@@ -92,7 +99,10 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
             labs.append(lab)
             items.append(item_of(row.category))
             titles.append(row.title)
-    photos, aspects, kinds = [], [], []
+            sellers.append(row.group)
+    if not rgba:
+        raise ValueError(f"no labelled photo could be used, {len(skipped.rows)} rows were skipped: {skipped.rows[:5]}")
+    photos, aspects, kinds, street_sellers = [], [], [], []
     for path in street:
         for row in tqdm(read(path, skipped), desc=path.stem):
             rgb = decode_rgb(row.image)
@@ -102,6 +112,7 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
             photos.append(cv2.resize(rgb, (STREET_SIDE, STREET_SIDE), interpolation=cv2.INTER_AREA))
             aspects.append(rgb.shape[1] / rgb.shape[0])
             kinds.append(item_of(row.category))
+            street_sellers.append(row.group)
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "cutouts.npy", np.stack(rgba))
     np.save(folder / "targets.npy", np.stack(targets))
@@ -110,7 +121,10 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
     np.save(folder / "street.npy", np.stack(photos) if photos else np.zeros((0, STREET_SIDE, STREET_SIDE, 3), np.uint8))
     np.save(folder / "street_aspect.npy", np.array(aspects, np.float32))
     np.save(folder / "street_items.npy", np.array(kinds, np.int64))
-    summary = {"titles": titles, "items": [item.key for item in ITEMS], "skipped": skipped.rows}
+    summary = {
+        "titles": titles, "sellers": sellers, "street_sellers": street_sellers,
+        "items": [item.key for item in ITEMS], "skipped": skipped.rows,
+    }  # fmt: skip
     (folder / "rows.json").write_text(json.dumps(summary, ensure_ascii=False), encoding="utf-8")
     return skipped
 
@@ -129,13 +143,17 @@ def load(folder: Path) -> Store:
         array: Pixels = np.load(folder / f"{name}.npy", mmap_mode="r")
         return array
 
+    targets = np.load(folder / "targets.npy")
+    street = mapped("street")
     return Store(
         cutouts=mapped("cutouts"),
-        targets=np.load(folder / "targets.npy"),
+        targets=targets,
         lab=np.load(folder / "lab.npy"),
         items=np.load(folder / "items.npy"),
         titles=rows["titles"],
-        street=mapped("street"),
+        sellers=rows.get("sellers") or [""] * len(targets),
+        street=street,
         street_aspect=np.load(folder / "street_aspect.npy"),
         street_items=np.load(folder / "street_items.npy"),
+        street_sellers=rows.get("street_sellers") or [""] * len(street),
     )
