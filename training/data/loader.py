@@ -63,6 +63,9 @@ class Pictures(IterableDataset[Batch]):
 
     Parameters:
         folder: of the store.
+        seed: together with a batch's number it decides the whole batch, so a stream that begins at ``first`` goes on
+            exactly as the one that was broken off before it.
+        first: number of the first batch.
         pseudo: float32 [M, 18] pseudo-labels of the street photos, rows of zeros where unsure; None for none.
         targets: float32 [N, 18] instead of the store's; rows of zeros are never drawn.
     """
@@ -74,17 +77,20 @@ class Pictures(IterableDataset[Batch]):
         batch: int,
         *,
         mix: Mix,
-        seed: int,
+        seed: int | tuple[int, ...],
+        first: int = 0,
         pseudo: NDArray[np.float32] | None = None,
         targets: NDArray[np.float32] | None = None,
     ) -> None:
         self.folder, self.side, self.batch, self.mix, self.seed = folder, side, batch, mix, seed
-        self.pseudo, self.targets = pseudo, targets
+        self.pseudo, self.targets, self.first = pseudo, targets, first
 
     def __iter__(self) -> Iterator[Batch]:
         cv2.setNumThreads(0)
         info = get_worker_info()
-        rng = np.random.default_rng((self.seed, info.id if info else 0))
+        # Worker w of n makes the batches w, w + n, …; the loader hands them out in turn.
+        number, stride = self.first + (info.id if info else 0), info.num_workers if info else 1
+        seed = self.seed if isinstance(self.seed, tuple) else (self.seed,)
         store = stores.load(self.folder)
         targets = store.targets if self.targets is None else self.targets
         main = targets.argmax(1)
@@ -98,6 +104,8 @@ class Pictures(IterableDataset[Batch]):
         # Cumulative sums and a binary search: drawing by weight from 30,000 rows thousands of times a minute.
         ladder = np.cumsum(chance / chance.sum())
         while True:
+            rng = np.random.default_rng((*seed, number))
+            number += stride
             rows = [
                 self._one(store, targets, ladder, rng, sure=sure, street_chance=street_chance)
                 if self.pseudo is not None

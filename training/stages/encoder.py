@@ -6,21 +6,20 @@ Cross-entropy over prototypes, not ClipLoss: a batch holds many equal captions, 
 from __future__ import annotations
 
 import copy
-import json
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import typer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from training.data.loader import Batch, Mix, Pictures, batches
-from training.towers.clip import Prototypes
+from training.devices import Device, save
+from training.journal import Journal
+from training.towers.clip import Prototypes, statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +32,8 @@ class EncoderSettings:
         smoothing: of the colour targets.
         item_weight, joint_weight, mask_weight: of the losses beside the colour's.
         ema: decay a step of the averaged weights, which are what is kept.
+        unlocked_groups: train only the last so many of the tower's layer groups (open_clip's words), 0 none of them;
+            None is what the tower itself proposes.
     """
 
     steps: int = 800
@@ -46,19 +47,40 @@ class EncoderSettings:
     joint_weight: float = 0.2
     mask_weight: float = 0.5
     ema: float = 0.995
+    unlocked_groups: int | None = None
     seed: int = 0
     workers: int = 1
     save_every: int = 100
 
 
-def normalised(pixels: Tensor) -> Tensor:
-    """uint8 [B, S, S, 3] to float32 [B, 3, S, S] in -1..1, channels last in memory."""
-    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+def normalised(pixels: Tensor, visual: nn.Module | None = None) -> Tensor:
+    """uint8 [B, S, S, 3] to float32 [B, 3, S, S] as the tower wants it (-1..1 by default), channels last in memory."""
+    mean, std = statistics(visual)
+    shape = (1, 3, 1, 1)
+    scale = (1 / (255 * torch.tensor(std, device=pixels.device))).view(shape)
+    shift = (torch.tensor(mean, device=pixels.device) / torch.tensor(std, device=pixels.device)).view(shape)
+    return pixels.permute(0, 3, 1, 2).float().mul_(scale).sub_(shift)
+
+
+class Seen(nn.Module):
+    """What is trained: pixels to embedding, foreground map (None for towers that have none), scale of the cosines."""
+
+    def __init__(self, visual: nn.Module) -> None:
+        super().__init__()
+        self.visual = visual
+        self.scale = nn.Parameter(torch.tensor(2.7))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        x, scale = normalised(pixels, self.visual), self.scale.exp().clamp(max=40)
+        tower: Any = getattr(self.visual, "trunk", self.visual)
+        if hasattr(tower, "forward_with_map"):
+            return *tower.forward_with_map(x), scale
+        return self.visual(x), None, scale
 
 
 def losses(
     embedding: Tensor,
-    map_logits: Tensor,
+    map_logits: Tensor | None,
     batch: Batch,
     prototypes: Prototypes,
     *,
@@ -81,7 +103,7 @@ def losses(
     if both.any():
         index = batch.target[both].argmax(1) * len(prototypes.items) + batch.item[both]
         out["joint"] = settings.joint_weight * functional.cross_entropy(scale * z[both] @ prototypes.joint.T, index)
-    if batch.composed.any():
+    if map_logits is not None and batch.composed.any():
         mask = batch.mask[batch.composed].float().div(255)
         out["mask"] = settings.mask_weight * functional.binary_cross_entropy_with_logits(
             map_logits[batch.composed, 0], mask
@@ -106,6 +128,23 @@ class Average:
                 mine.copy_(theirs)
 
 
+def freeze(visual: Any, unlocked_groups: int | None) -> None:
+    """Freeze the tower's first layers: all but the last ``unlocked_groups``, or what the tower itself proposes."""
+    if unlocked_groups is not None:
+        visual.lock(unlocked_groups=unlocked_groups, freeze_bn_stats=False)
+    elif hasattr(getattr(visual, "trunk", None), "freeze_early"):
+        visual.trunk.freeze_early()
+
+
+def grown(visual: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Parameters that are trained: the pretrained trunk's, and the fresh ones. Other towers than ours are all trunk."""
+    tower: Any = getattr(visual, "trunk", visual)
+    blocks: Any = tower.blocks if hasattr(tower, "forward_with_map") else visual
+    trunk = [parameter for parameter in blocks.parameters() if parameter.requires_grad]
+    known = {id(parameter) for parameter in trunk}
+    return trunk, [p for p in visual.parameters() if p.requires_grad and id(p) not in known]
+
+
 def train(
     clip: Any,
     prototypes: Prototypes,
@@ -116,75 +155,71 @@ def train(
     mix: Mix,
     pseudo: NDArray[np.float32] | None = None,
     targets: NDArray[np.float32] | None = None,
+    device: Device | None = None,
+    name: str = "encoder",
 ) -> nn.Module:
     """Train ``clip.visual`` and return its averaged copy; ``visual.pt`` is written every ``save_every`` steps.
 
-    A run that was killed goes on from ``state.pt`` when called again with the same folder.
+    A run that was killed goes on from ``state.pt`` when called again with the same folder, and ends with the weights
+    that it would have had.
     """
+    device = device or Device(torch.device("cpu"))
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(settings.seed)
-    visual = clip.visual.to(memory_format=torch.channels_last)
-    tower = visual.trunk
-    tower.freeze_early()
-    scale = nn.Parameter(torch.tensor(2.7))
-    trunk = [p for p in tower.blocks.parameters() if p.requires_grad]
-    seen = {id(p) for p in trunk}
-    fresh = [p for p in visual.parameters() if p.requires_grad and id(p) not in seen]
-    optimiser = torch.optim.AdamW(
-        [{"params": trunk, "lr": settings.rate * settings.trunk}, {"params": [*fresh, scale], "lr": settings.rate}],
-        weight_decay=settings.weight_decay,
-    )
+    visual = clip.visual.to(device.kind, memory_format=torch.channels_last)
+    freeze(visual, settings.unlocked_groups)
+    seen = Seen(visual).to(device.kind)
+    prototypes = prototypes.to(device.kind)
+    trunk, fresh = grown(visual)
     peaks = [settings.rate * settings.trunk, settings.rate]
+    groups = [{"params": trunk, "lr": peaks[0]}, {"params": [*fresh, seen.scale], "lr": peaks[1]}]
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peaks, settings.steps, pct_start=0.08)
     average = Average(visual, settings.ema)
     first = 0
     if (folder / "state.pt").is_file():
-        state = torch.load(folder / "state.pt", weights_only=True)
+        state = torch.load(folder / "state.pt", map_location=device.kind, weights_only=True)
         visual.load_state_dict(state["visual"])
         average.module.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
-        scale.data.fill_(state["scale"])
+        seen.scale.data.fill_(state["scale"])
         first = average.step = state["step"]
-    (folder / "run.json").write_text(json.dumps({"settings": asdict(settings), "mix": asdict(mix)}, indent=1))
+    model = device.wrap(seen)
     pictures = Pictures(
-        store,
-        settings.side,
-        settings.batch,
-        mix=mix,
-        seed=settings.seed + first,
-        pseudo=pseudo,
-        targets=targets,
-    )
-    stream, started = batches(pictures, settings.workers), time.monotonic()
+        store, settings.side, settings.batch, mix=mix, seed=(settings.seed, device.rank), first=first,
+        pseudo=pseudo, targets=targets,
+    )  # fmt: skip
+    stream = batches(pictures, settings.workers)
     visual.train()
-    tower.freeze_early()
-    for step in range(first, settings.steps):
-        batch = Batch(*next(stream))
-        embedding, map_logits = tower.forward_with_map(normalised(batch.pixels))
-        parts = losses(embedding, map_logits, batch, prototypes, scale=scale.exp().clamp(max=40), settings=settings)
-        loss = torch.stack(list(parts.values())).sum()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(visual.parameters(), 2.0)
-        optimiser.step()
-        schedule.step()
-        average.update(visual)
-        if step % 20 == 19:
-            speed = (step + 1 - first) * settings.batch / (time.monotonic() - started)
-            shown = " ".join(f"{name} {value.item():.3f}" for name, value in parts.items())
-            typer.echo(f"encoder {step + 1}/{settings.steps} {shown} {speed:.0f} images/s")
-        if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
-            torch.save(average.module.state_dict(), folder / "visual.pt")
-            torch.save(
-                {
+    freeze(visual, settings.unlocked_groups)
+    with Journal(folder, name, first=first, steps=settings.steps, speak=device.first) as journal:
+        for step in range(first, settings.steps):
+            # Dropout's chance too is the step's own, so that it does not matter where a run was broken off.
+            torch.manual_seed(settings.seed * 1_000_003 + step)
+            batch = Batch(*(part.to(device.kind, non_blocking=True) for part in next(stream)))
+            with device.autocast():
+                embedding, map_logits, scale = model(batch.pixels)
+            parts = losses(
+                embedding.float(), None if map_logits is None else map_logits.float(), batch, prototypes,
+                scale=scale, settings=settings,
+            )  # fmt: skip
+            optimiser.zero_grad(set_to_none=True)
+            torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(visual.parameters(), 2.0)
+            optimiser.step()
+            schedule.step()
+            average.update(visual)
+            journal.step(step + 1, {**parts, "rate": schedule.get_last_lr()[1]}, settings.batch * device.world)
+            if device.first and ((step + 1) % settings.save_every == 0 or step + 1 == settings.steps):
+                save(average.module.state_dict(), folder / "visual.pt")
+                state = {
                     "visual": visual.state_dict(),
                     "average": average.module.state_dict(),
                     "step": step + 1,
                     "optimiser": optimiser.state_dict(),
                     "schedule": schedule.state_dict(),
-                    "scale": scale.item(),
-                },
-                folder / "state.pt",
-            )
-    return average.module
+                    "scale": seen.scale.item(),
+                }
+                save(state, folder / "state.pt")
+    device.wait()
+    return average.module.cpu()

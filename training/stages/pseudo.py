@@ -53,7 +53,7 @@ def pseudo_labels(
         part = range(first, min(first + 64, len(store.street)))
         pictures = np.stack([fitted(np.asarray(store.street[i]), float(store.street_aspect[i]), side) for i in part])
         pixels = torch.from_numpy(pictures)
-        both = [functional.normalize(visual(normalised(view)), dim=-1) for view in (pixels, pixels.flip(2))]
+        both = [functional.normalize(visual(normalised(view, visual)), dim=-1) for view in (pixels, pixels.flip(2))]
         rows.append(sum((SCALE * z @ prototypes.colours.T).softmax(1) for z in both) / len(both))  # type: ignore[arg-type]
     probability = torch.cat(rows).numpy().astype(np.float32)
     confidence, answer = probability.max(1), probability.argmax(1)

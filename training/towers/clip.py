@@ -30,6 +30,18 @@ class Prototypes:
     items: Tensor
     joint: Tensor
 
+    def to(self, device: torch.device) -> Prototypes:
+        """On another device."""
+        return Prototypes(self.colours.to(device), self.items.to(device), self.joint.to(device))
+
+
+def statistics(visual: torch.nn.Module | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation that a tower's pixels (0..1) are normalised by; 0.5 for ours and for None."""
+    if visual is None or hasattr(getattr(visual, "trunk", None), "forward_with_map"):
+        return (0.5,) * 3, (0.5,) * 3
+    wanted: Any = visual.preprocess_cfg
+    return tuple(wanted["mean"]), tuple(wanted["std"])
+
 
 def create(name: str, pretrained: str | None = None) -> Any:
     """An open_clip model.

@@ -1,0 +1,101 @@
+"""Where a stage computes: the CPU, one GPU, or several by ``torchrun``; the stages read the same for all of them.
+
+``torchrun --nproc_per_node 4 -m training.cli encoder …`` starts one process a GPU (on a machine without any, processes
+on the CPU that speak gloo). Every process draws pictures of its own; the batch of the settings is that of one process.
+On CUDA the passes run in bfloat16 and are compiled; on the CPU in float32 as written, so that a seed repeats its result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Device:
+    """This process's share of the work.
+
+    Parameters:
+        kind: what tensors are moved to.
+        rank, world: which of how many processes this is.
+    """
+
+    kind: torch.device
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """bfloat16 on CUDA, nothing on the CPU."""
+        if self.kind.type == "cuda":
+            return torch.autocast("cuda", torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """What the passes are called on: compiled on CUDA, gradients averaged over all processes."""
+        wrapped: nn.Module = module
+        if self.world > 1:
+            wrapped = DistributedDataParallel(wrapped, device_ids=[self.kind] if self.kind.type == "cuda" else None)
+        if self.kind.type == "cuda":
+            wrapped = torch.compile(wrapped)  # type: ignore[assignment]
+        return wrapped
+
+    def wait(self) -> None:
+        """Until every process is here: what the first one wrote can then be read by all."""
+        if self.world > 1:
+            distributed.barrier()
+
+    def agree(self, value: bool) -> bool:  # noqa: FBT001  one yes or no is all there is
+        """The first process's answer, in every process."""
+        if self.world == 1:
+            return value
+        answer = torch.tensor([int(value)], device=self.kind)
+        distributed.broadcast(answer, 0)
+        return bool(answer.item())
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, [world * n, …], this one's with their gradient."""
+        if self.world == 1:
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.world)]
+        distributed.all_gather(parts, rows.contiguous())
+        parts[self.rank] = rows
+        return torch.cat(parts)
+
+
+@contextlib.contextmanager
+def device() -> Iterator[Device]:
+    """The best device here; under ``torchrun`` the process group is set up and taken down."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    cuda = torch.cuda.is_available()
+    if world == 1:
+        yield Device(torch.device("cuda" if cuda else "cpu"))
+        return
+    local = int(os.environ["LOCAL_RANK"])
+    if cuda:
+        torch.cuda.set_device(local)
+    distributed.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield Device(torch.device("cuda", local) if cuda else torch.device("cpu"), distributed.get_rank(), world)
+    finally:
+        distributed.destroy_process_group()
+
+
+def save(content: Any, path: Path) -> None:
+    """``torch.save`` that a kill cannot leave half-written."""
+    partial = path.with_name(f"{path.name}.partial")
+    torch.save(content, partial)
+    partial.replace(path)
