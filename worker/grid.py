@@ -15,6 +15,7 @@ from rich.text import Text
 from worker.colours import NAMES, Colour
 
 COLUMNS = tuple(Colour)
+_WIDTH, _WIDTH_BESIDE = 5, 21
 _SHORT = {Colour.LIGHTBLUE: "ltbl", Colour.BURGUNDY: "burg"}
 
 
@@ -24,7 +25,8 @@ def show(rows: Sequence[Colour | None], counts: npt.NDArray[np.int64], *, before
     Parameters:
         rows: the colours before; ``None``: none.
         counts: int64 [len(rows), 18], columns in the palette's order. On a terminal rows and columns of zeros are left
-            out and large numbers rounded (``12k``); in a pipe everything is there, exactly.
+            out and large numbers rounded (``12k``), and on a narrow one what did not move is left out too; in a pipe
+            everything is there, exactly.
         before, now: what rows and columns are called.
     """
     console = Console()
@@ -34,6 +36,12 @@ def show(rows: Sequence[Colour | None], counts: npt.NDArray[np.int64], *, before
             typer.echo("\t".join([_name(row), *map(str, numbers)]))
         return
     used = [at for at in range(len(COLUMNS)) if counts[:, at].any()]
+    if _WIDTH_BESIDE + _WIDTH * len(used) > console.width:
+        moved = np.array([[COLUMNS[at] is not row for at in range(len(COLUMNS))] for row in rows]) & (counts > 0)
+        used = [at for at in used if moved[:, at].any()]
+        keep = [at for at, row in enumerate(rows) if moved[at].any()]
+        rows, counts = [rows[at] for at in keep], counts[keep]
+        typer.echo("(colours that only stayed are left out; a wider terminal shows them)")
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), title=f"{before} (rows) to {now} (columns)")
     table.add_column(no_wrap=True)
     for at in used:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from tests.support import events
 from tests.support import release_copies as copies
 from tests.support.fixtures import Workers
 from tests.support.release_copies import FIRST, SECOND
-from tests.support.worker_process import WorkerProcess
+from tests.support.worker_process import Deployment, WorkerProcess
 from worker.models.activation import Operator
 from worker.models.control import Control
 from worker.models.repository import Repository
@@ -249,3 +252,40 @@ def test_a_candidate_that_is_no_complete_release_is_passed_over(
         answers = reader.all_of(events.publish(kafka.bootstrap, workers.deployment.created, sent.values()))
     assert_live_is_untouched(worker, answers.coloured, sent)
     assert worker.metric("colour_shadow_events_total") == 0
+
+
+def test_compare_tells_what_the_records_say_and_shows_the_photos_on_which_they_differ(
+    kafka: KafkaServer, make_workers: Make, serving: Serving, unique: str, tmp_path: Path
+) -> None:
+    name_shadow(serving, written_shadow({**FIRST, "head": _ROLLED}, 1))
+    topic = f"{unique}.shadow"
+    workers = make_workers(kafka, serving[0], **_NO_CACHE, **_PATIENT, COLOUR_TOPICS__SHADOW=topic)
+    assert f"there is no topic {topic}" in compare(workers.deployment, code=2)
+    workers.start()
+    sent = listings(20, "shown")
+    with workers.reader() as reader:
+        reader.all_of(events.publish(kafka.bootstrap, workers.deployment.created, sent.values()))
+    shadowed(kafka.bootstrap, topic, len(sent))
+    page = tmp_path / "page.html"
+    said = compare(workers.deployment, "--html", str(page), "--photos", "6")
+    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in said.splitlines() if "\t" in line}
+    assert rows["same colour"][0].startswith("0 (0.00%; 95 % interval 0.00% to ")
+    assert rows["listings"][0].startswith("20 from ")
+    # Ten colours, twice each; the candidate names the next of the palette.
+    assert rows["purple"] == ["0" if at != "blue" else "2" for at in copies.PALETTE]
+    assert rows["orange"] == ["0" if at != "red" else "2" for at in copies.PALETTE]
+    shown_page = page.read_text()
+    assert shown_page.count('<article class="card"') == 6
+    assert shown_page.count("data:image/webp;base64,") == 6
+    assert "100.0&nbsp;% of listings would change colour" in shown_page
+    assert "holds no shadowed listing since" in compare(workers.deployment, "--since", "0s", code=2)
+
+
+def compare(deployment: Deployment, *arguments: str, code: int = 0) -> str:
+    """What the command says."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("colour-worker")), "models", "compare", *arguments],
+        env=deployment.environment(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return " ".join(done.stderr.split()) if code else done.stdout

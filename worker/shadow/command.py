@@ -64,8 +64,8 @@ def _print(comparison: Comparison) -> None:
         "listings": f"{n} from {_time(comparison.first)} to {_time(comparison.last)}",
         "same colour": f"{comparison.same} ({comparison.agreement:.2%}; 95 % interval {low:.2%} to {high:.2%})",
         "uncertain": f"active {uncertain[1].sum() / n:.2%}, candidate {uncertain[:, 1].sum() / n:.2%}",
-        "in Triton, active": f"p50 {live.p50:.1f} ms, p99 {live.p99:.1f} ms",
-        "in Triton, candidate": f"p50 {shadow.p50:.1f} ms, p99 {shadow.p99:.1f} ms",
+        "in Triton, active": f"median {live.p50:.1f} ms, p99 {live.p99:.1f} ms (its queue also holds live traffic)",
+        "in Triton, candidate": f"median {shadow.p50:.1f} ms, p99 {shadow.p99:.1f} ms",
     }.items():
         typer.echo(f"{name}\t{words}")
     typer.echo()

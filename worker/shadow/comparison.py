@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from itertools import zip_longest
 from math import sqrt
 
 import numpy as np
@@ -124,7 +123,11 @@ class Comparison:
 
     @property
     def latencies(self) -> tuple[Latency, Latency]:
-        """The active release's and the candidate's: the same inputs, asked in turn at background priority."""
+        """The active release's and the candidate's: the same inputs, asked in turn at background priority.
+
+        Waiting in Triton's queue is part of both, and the active release's queue is shared with live traffic: medians
+        compare the releases, the active one's p99 tells how busy Triton was.
+        """
         live, shadow = (_latency(np.frombuffer(one, np.float32)) for one in self._milliseconds)
         return live, shadow
 
@@ -134,14 +137,24 @@ class Comparison:
         return len(self._milliseconds[0])
 
     def examples(self, most: int) -> list[ListingShadowed]:
-        """Listings on which the two differ: of each move in turn, so that rare moves are seen beside frequent ones."""
-        by_move = [
-            [record for _, _, record in sorted(self._examples[before, now], reverse=True)]
+        """Listings on which the two differ, frequent moves first.
+
+        Places are given out by d'Hondt's method over the roots of the moves' counts: the frequent ones get more, and
+        leave room for the rare ones.
+        """
+        places = dict.fromkeys(self._examples, 0)
+        due = [(-sqrt(count), at, (before, now)) for at, (before, now, count) in enumerate(self.moves)]
+        heapq.heapify(due)
+        while due and sum(places.values()) < most:
+            _, at, move = heapq.heappop(due)
+            places[move] += 1
+            if places[move] < len(self._examples[move]):
+                heapq.heappush(due, (-sqrt(self.moves[at][2]) / (places[move] + 1), at, move))
+        return [
+            record
             for before, now, _ in self.moves
+            for _, _, record in sorted(self._examples[before, now], reverse=True)[: places[before, now]]
         ]
-        in_turn = [record for one_of_each in zip_longest(*by_move) for record in one_of_each if record is not None]
-        chosen = {id(record) for record in in_turn[:most]}
-        return [record for records in by_move for record in records if id(record) in chosen]
 
     def _keep(self, record: ListingShadowed) -> None:
         """An even sample of each move: those whose ids have the smallest digests."""
