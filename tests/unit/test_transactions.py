@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kafka.errors import KafkaTimeoutError
 
-from worker.stream.transactions import await_delivery
+from worker.stream.producer import await_delivery
 
 
 class Producer:

@@ -17,8 +17,8 @@ from worker.deadletters.letter import DeadLetter
 from worker.deadletters.reading import Snapshot
 from worker.deadletters.selection import Selection
 from worker.settings import Settings
+from worker.stream.producer import await_delivery, transactional_producer, within
 from worker.stream.topics import Topics
-from worker.stream.transactions import await_delivery, transactional_producer, within
 
 _MAX_RECORDS = 100
 _MAX_BYTES = 8 << 20

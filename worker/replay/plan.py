@@ -20,8 +20,8 @@ from worker.replay.ranges import Range
 from worker.replay.selection import Selection
 from worker.settings import Settings
 from worker.stream import topics
+from worker.stream.producer import transactional_producer, within
 from worker.stream.topics import Topics
-from worker.stream.transactions import transactional_producer, within
 
 _ATTEMPTS = 8
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
-from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError
 
 from worker.observe import metrics
@@ -19,6 +19,7 @@ from worker.settings import KafkaSettings, StreamSettings
 from worker.stream.envelope import Envelope
 from worker.stream.inflight import Batch, InFlight, Item
 from worker.stream.ownership import Ownership
+from worker.stream.producer import Producer
 from worker.stream.publication import Publication
 from worker.stream.topics import Topics
 from worker.stream.witness import Witness, count, no_witness
@@ -66,8 +67,8 @@ class Committer(threading.Thread):
     """Commits computed batches in the order in which they were read.
 
     A thread of its own, since a commit waits for Kafka while the consumer must go on polling to stay in the group. When
-    a transaction does not go through, it is aborted, the producer is made anew if it has to be, and the queue is marked
-    as failed: the consumer then goes back to the committed offsets, which tell for certain what was written.
+    a transaction does not go through, the producer is made anew and the queue is marked as failed: the consumer then
+    goes back to the committed offsets, which tell for certain what was written.
 
     Parameters:
         in_flight: the queue; batches are taken from its front.
@@ -93,8 +94,6 @@ class Committer(threading.Thread):
         witness: Witness = no_witness,
     ) -> None:
         super().__init__(name="committer", daemon=True)
-        self._kafka = kafka
-        self._stream = stream
         self._in_flight = in_flight
         self._ownership = ownership
         self._publisher = publisher
@@ -102,21 +101,21 @@ class Committer(threading.Thread):
         self._on_commit = on_commit
         self._notes = notes
         self._witness = witness
-        self._producer: Any = None
+        self._producer = Producer(kafka, stream)
         self._stopping = threading.Event()
         self.failure: BaseException | None = None
 
     def run(self) -> None:
         """Commit until the queue is closed."""
         try:
-            self._open()
+            self._producer.open(self._stopping)
             while batches := self._in_flight.wait_for_computed():
                 self._commit_or_recover(batches)
         except BaseException as error:  # a bug of ours: the consumer thread sees it and stops the process
             self.failure = error
             log.exception("committer_failed")
         finally:
-            self._close()
+            self._producer.close()
 
     def stop(self) -> None:
         """Let the thread end; what is not committed yet is not."""
@@ -130,7 +129,7 @@ class Committer(threading.Thread):
         except (KafkaError, CancelledError, TimeoutError) as error:
             metrics.TRANSACTIONS.labels("aborted").inc()
             log.warning("transaction_failed", error=f"{type(error).__name__}: {error}"[:300])
-            self._recover(abort=not isinstance(error, TimeoutError))
+            self._producer.recover(self._stopping)
             self._in_flight.fail()
         else:
             metrics.TRANSACTIONS.labels("committed").inc()
@@ -162,133 +161,11 @@ class Committer(threading.Thread):
             partition: OffsetAndMetadata(offset, notes.get(partition, ""), -1)
             for partition, offset in positions.items()
         }
-        self._transact([answer.publication for answer in answers if answer.publication is not None], offsets, metadata)
+        publications = [answer.publication for answer in answers if answer.publication is not None]
+        self._producer.transact(publications, offsets, metadata)
         self._on_commit()
         count(answers, self._publisher.topics.dead, now)
         self._witness(answers)
 
     def _still_ours(self, batch: Batch) -> set[TopicPartition]:
         return {partition for partition, lease in batch.leases.items() if self._ownership.lease(partition) == lease}
-
-    def _transact(
-        self, publications: Sequence[Publication], offsets: Mapping[TopicPartition, OffsetAndMetadata], metadata: Any
-    ) -> None:
-        producer = self._producer
-
-        def transact() -> None:
-            producer.begin_transaction()
-            sent = [
-                producer.send(record.topic, key=record.key, value=record.value, headers=record.headers)
-                for record in publications
-            ]
-            await_delivery(producer, sent)
-            producer.send_offsets_to_transaction(offsets, metadata)
-            producer.commit_transaction()
-
-        # kafka-python waits for a transaction without a limit. The broker does not: after its time limit it has
-        # aborted the transaction, and there is nothing left to wait for.
-        within(self._stream.transaction_timeout, transact)
-
-    def _recover(self, *, abort: bool) -> None:
-        """Leave no open transaction behind, and have a producer that works, however long that takes.
-
-        Parameters:
-            abort: try to keep the producer; not when a call of its transaction is still under way.
-        """
-        if not (abort and self._aborted()):
-            # A new producer with the same transactional id completes or aborts whatever the old one left.
-            self._close()
-            self._open()
-
-    def _aborted(self) -> bool:
-        try:
-            within(self._stream.transaction_timeout / 2, self._producer.abort_transaction)
-        except (KafkaError, AssertionError, ValueError, TimeoutError) as error:
-            # Fatal for this producer: fenced, its epoch gone, or silent.
-            log.info("producer_renewed", cause=f"{type(error).__name__}: {error}"[:300])
-            return False
-        return True
-
-    def _open(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._producer = transactional_producer(self._kafka, self._stream, self._stream.instance)
-                self._producer.init_transactions()
-            except KafkaError as error:
-                metrics.UNAVAILABLE.labels("kafka").set(1)
-                log.warning("kafka_away", error=f"{type(error).__name__}: {error}"[:300])
-                self._close()
-                self._stopping.wait(1.0)
-            else:
-                metrics.UNAVAILABLE.labels("kafka").set(0)
-                return
-
-    def _close(self) -> None:
-        if self._producer is not None:
-            try:
-                self._producer.close(timeout=1)
-            except KafkaError as error:  # records of an aborted transaction that will never be delivered
-                log.debug("producer_closed", unsent=str(error))
-            self._producer = None
-
-
-def await_delivery(producer: Any, sent: Sequence[Any]) -> None:
-    """Return when Kafka has every record of a transaction.
-
-    Parameters:
-        sent: what ``producer.send`` returned for each.
-
-    Only then may offsets be added, or the transaction be committed. kafka-python 3.0.12 may commit without a record:
-    when one expires (``delivery_timeout_ms``) while ``commit_transaction`` waits for it, ``reset_producer_id`` raises
-    on the sender's thread before the failure is noted, and the commit that is queued goes out, with the offsets and
-    without the record.
-
-    Raises:
-        KafkaError: one was not delivered.
-    """
-    producer.flush()
-    for future in sent:
-        future.get(timeout=5)
-
-
-def transactional_producer(kafka: KafkaSettings, stream: StreamSettings, name: str) -> Any:
-    """A ``KafkaProducer`` whose transactions begin once ``init_transactions`` was called.
-
-    Parameters:
-        name: tells it from the group's other producers; a second one of the same name fences the first.
-    """
-    return KafkaProducer(
-        **kafka.client(),
-        client_id=f"colour-worker-{name}",
-        transactional_id=f"{stream.group}-{name}",
-        transaction_timeout_ms=int(stream.transaction_timeout * 1000),
-        enable_idempotence=True,
-        acks="all",
-        compression_type=None if kafka.compression == "none" else kafka.compression,
-        linger_ms=5,
-        batch_size=256 << 10,
-        max_request_size=stream.max_record_bytes + (1 << 20),
-        max_block_ms=10_000,
-        request_timeout_ms=10_000,
-        delivery_timeout_ms=20_000,
-        allow_auto_create_topics=False,
-    )
-
-
-def within(seconds: float, call: Callable[[], None]) -> None:
-    """Make a call that knows no time limit, and wait for ``seconds`` at most.
-
-    Raises:
-        TimeoutError: it has not returned; its thread is left behind and ends with the process at the latest.
-    """
-    done: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            call()
-            done.set_result(None)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's to judge
-            done.set_exception(error)
-
-    threading.Thread(target=run, name="transaction", daemon=True).start()
-    done.result(seconds)
