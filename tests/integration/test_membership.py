@@ -1,13 +1,14 @@
-"""A consumer stays in its group over rebalances that take longer than one poll, on a real Kafka."""
+"""A consumer stays in its group over rebalances, and gets all records over pauses, on a real Kafka."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewPartitions
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import MemberState
@@ -69,3 +70,32 @@ def test_polls_shorter_than_a_rebalance_finish_it_all_the_same(
         assert len(admin.describe_groups([unique])[unique]["members"]) == 1
     finally:
         admin.close()
+
+
+def test_records_that_were_fetched_before_a_pause_come_after_it(
+    kafka: KafkaServer, consumer: Any, make_topic: Callable[..., str]
+) -> None:
+    topic = make_topic(partitions=2)
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
+    for number in range(40):
+        producer.send(topic, value=b"{}", partition=number % 2)
+    producer.flush(30)
+    producer.close()
+    consumer.assign([TopicPartition(topic, 0), TopicPartition(topic, 1)])
+    consumer.seek_to_beginning()
+    found: Counter[TopicPartition] = Counter()
+
+    def read_until(number: int, most: int) -> None:
+        deadline = time.monotonic() + 60
+        while found.total() < number:
+            assert time.monotonic() < deadline, found
+            for partition, records in membership.poll(consumer, 0.1, most).items():
+                found[partition] += len(records)
+
+    read_until(1, most=5)
+    [(begun, taken)] = found.items()
+    consumer.pause(begun)
+    read_until(taken + 20, most=100)
+    consumer.resume(begun)
+    read_until(40, most=100)
+    assert set(found.values()) == {20}

@@ -17,6 +17,7 @@ class Consumer:
 
     def __init__(self, error: KafkaError) -> None:
         self._error = error
+        self._fetcher = SimpleNamespace(_next_partition_records=None)
 
     def group_metadata(self) -> Any:
         return SimpleNamespace(state=MemberState.STABLE)
