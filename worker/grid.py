@@ -58,7 +58,7 @@ def show(rows: Sequence[Colour | None], counts: npt.NDArray[np.int64], *, before
 def rounded(number: int) -> str:
     """``950`` -> ``"950"``, ``12345`` -> ``"12k"``, ``2_300_000`` -> ``"2.3M"``: never more than four characters."""
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 1000)):
-        if number >= size:
+        if number >= 0.9995 * size:
             share = number / size
             return f"{share:.1f}{unit}" if share < 9.95 else f"{share:.0f}{unit}"
     return str(number)

@@ -22,6 +22,7 @@ from worker.models.activation import Operator
 from worker.models.control import Control
 from worker.models.following import Releases
 from worker.models.repository import Repository
+from worker.models.shadowing import Shadowing
 from worker.settings import TritonSettings
 
 COMMITTED = Path(__file__).parents[2] / "triton_models"
@@ -69,6 +70,13 @@ async def answers_under(control: Control, versions: dict[str, str]) -> None:
     embedding = await control.embed_images(release.image.version, picture)
     answer = await control.probabilities(release.head.version, embedding, np.zeros_like(embedding))
     assert release.head.labels[int(answer[0].argmax())] == colour
+
+
+async def shadowing_now(control: Control) -> Shadowing | None:
+    """What a worker would shadow."""
+    releases = Releases(control, 1)
+    await releases.refresh()
+    return releases.shadowing
 
 
 @pytest.fixture
@@ -213,20 +221,16 @@ async def test_answers_other_than_the_exported_ones_are_refused(
 async def test_a_candidate_is_shadowed_until_it_is_switched_off_or_activated(
     repository: Repository, control: Control, operator: Operator
 ) -> None:
-    releases = Releases(control, 1)
     with pytest.raises(ConfigurationError, match="is the active release"):
         await operator.shadow(FIRST, 0.1)
     await operator.shadow(SECOND, 0.25)
     await answers_under(control, FIRST)
-    await releases.refresh()
-    assert releases.shadowing is not None
-    assert (releases.shadowing.share, releases.shadowing.release) == (0.25, repository.release(SECOND))
+    assert await shadowing_now(control) == Shadowing(repository.release(SECOND), 0.25)
     with pytest.raises(ConfigurationError, match=r"shadow release .* uses head 2"):
         await operator.retire("head", "2")
     assert await operator.end_shadow()
     assert not await operator.end_shadow()
-    await releases.refresh()
-    assert releases.shadowing is None
+    assert await shadowing_now(control) is None
 
     await operator.shadow(SECOND, 1)
     await operator.activate(THIRD)
@@ -248,12 +252,10 @@ async def test_a_candidate_that_answers_wrongly_is_not_shadowed(
 async def test_a_shadow_that_names_nonsense_does_not_touch_the_active_release(
     repository: Repository, control: Control
 ) -> None:
-    releases = Releases(control, 1)
     for value in ("image=1 text=1 head=2 share=0.5", "image=1 text=1 head=1 share=2", "tomorrow"):
         copies.parameters(repository, "head", {"release/shadow": value})
         await control.load("colour_head")
-        await releases.refresh()
-        assert releases.shadowing is None
+        assert await shadowing_now(control) is None
         await answers_under(control, FIRST)
     config = repository.config("colour_head")
     del config.parameters["release/shadow"]

@@ -84,12 +84,17 @@ def outcomes(output: str) -> dict[str, int]:
 
 
 def moves(output: str) -> dict[tuple[str, str], int]:
-    """The second table of a summary: (before, now) -> events; kept labels are not among them."""
+    """The grid of a summary: (before, now) -> events; kept labels are not among them."""
     rows = [line.split("\t") for line in output.splitlines()]
-    if ["before", "now", "events", "share"] not in rows:
+    heads = [row for row in rows if row[0] == "before \\ now"]
+    if not heads:
         return {}
-    start = rows.index(["before", "now", "events", "share"])
-    return {(row[0], row[1]): int(row[2]) for row in rows[start + 1 :]}
+    return {
+        (row[0], now): int(number)
+        for row in rows[rows.index(heads[0]) + 1 :]
+        for now, number in zip(heads[0][1:], row[1:], strict=True)
+        if int(number) and row[0] != now
+    }
 
 
 def records(bootstrap: str, topic: str) -> list[Any]:

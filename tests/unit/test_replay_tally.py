@@ -34,11 +34,17 @@ def test_tallies_of_partitions_add_up() -> None:
     assert (both["labelled"], both["skipped"], both.total, both.answered) == (5, 1, 6, 5)
 
 
-def test_moves_are_listed_by_number_and_no_answer_before_is_one_of_them() -> None:
+def test_moves_are_counted_by_colour_before_and_after_and_no_answer_before_is_a_row_of_its_own() -> None:
     tally = Tally()
     tally.move(None, Colour.RED)
     for _ in range(3):
         tally.move(Last(Colour.BURGUNDY, uncertain=False), Colour.RED)
     tally.move(Last(Colour.MULTICOLOUR, uncertain=True), Colour.MULTICOLOUR)
-    assert next(tally.moves()) == (Colour.BURGUNDY, Colour.RED, 3)
-    assert set(list(tally.moves())[1:]) == {(None, Colour.RED, 1), (Colour.MULTICOLOUR, Colour.MULTICOLOUR, 1)}
+    rows, columns = (None, *Colour), tuple(Colour)
+    grid = tally.grid()
+    assert grid.shape == (19, 18)
+    assert {(rows[row], columns[column]): int(grid[row, column]) for row, column in np.argwhere(grid)} == {
+        (None, Colour.RED): 1,
+        (Colour.BURGUNDY, Colour.RED): 3,
+        (Colour.MULTICOLOUR, Colour.MULTICOLOUR): 1,
+    }

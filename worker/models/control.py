@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker.errors import ConfigurationError, ReleaseGone, Unavailable
-from worker.models.client import HEAD_MODEL, Triton
+from worker.models.background import BackgroundTriton
+from worker.models.client import HEAD_MODEL
 from worker.models.releases import ACTIVE, parse_active
+from worker.settings import TritonSettings
 
 _LOAD_TIMEOUT = 300.0
 """Seconds; a large encoder's engine may take minutes to load, and nothing waits for it but the operator."""
@@ -31,8 +33,11 @@ class Traffic:
     last: int
 
 
-class Control(Triton):
-    """A connection to one Triton with the right to load."""
+class Control(BackgroundTriton):
+    """A connection to one Triton with the right to load. What it asks the models, it asks behind live traffic."""
+
+    def __init__(self, settings: TritonSettings) -> None:
+        super().__init__(settings.model_copy(update={"priority": 2}))
 
     async def load(self, model: str) -> None:
         """Read the model's folder again: new versions start, versions that the policy no longer names end.

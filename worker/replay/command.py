@@ -91,6 +91,7 @@ def replay(
     typer.echo(
         f"replay {plan.id}: {plan.offsets:,} offsets of {plan.topic}; resume or join by --id {plan.id}", err=True
     )
+    session.step_aside()
     previous = _previous(settings, plan, compare=compare)
     standing = asyncio.run(session.run(settings, plan, previous, rate=rate))
     screen.summary(plan, standing.tally)

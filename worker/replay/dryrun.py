@@ -13,6 +13,7 @@ import typer
 from kafka import KafkaConsumer, TopicPartition
 
 from worker import service
+from worker.models.background import BackgroundTriton
 from worker.replay.pace import photo_lookups
 from worker.replay.plan import Plan
 from worker.replay.previous import PreviousAnswers
@@ -146,7 +147,7 @@ def _read(
 async def _measure(settings: Settings, plan: Plan, values: list[bytes | None]) -> Measured:
     ours = of_replay(settings, plan.id)
     size = settings.stream.max_batch
-    async with service.tagging(ours, partial(PinnedReleases, names=plan.release)) as models:
+    async with service.tagging(ours, partial(PinnedReleases, names=plan.release), BackgroundTriton) as models:
         await models.releases.current()
         hits, misses = photo_lookups()
         started = time.perf_counter()

@@ -12,9 +12,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from worker import grid
 from worker.deadletters import printing
 from worker.replay.pace import photo_lookups
 from worker.replay.plan import Plan
+from worker.replay.previous import COLOURS
 from worker.replay.standing import Standing
 from worker.replay.tally import OUTCOMES, Tally
 
@@ -102,24 +104,16 @@ class Screen:
 
 
 def summary(plan: Plan, tally: Tally) -> None:
-    """Counts by outcome and how labels moved, on standard output; in a pipe tab-separated."""
+    """Counts by outcome and a colour-to-colour grid of the moves, on standard output; in a pipe tab-separated."""
     counts = ((name, f"{tally[name]}", _share(tally[name], tally.total)) for name in OUTCOMES)
     printing.table(("outcome", "events", "share"), counts, title=f"replay {plan.id}: {tally.total:,} events")
-    moves = list(tally.moves())
-    if not moves:
+    counts_of = tally.grid()
+    answered, fresh, kept = (int(some.sum()) for some in (counts_of, counts_of[0], counts_of[1:].diagonal()))
+    if not answered:
         return
-    answered = sum(number for _, _, number in moves)
-    kept = sum(number for last, new, number in moves if last is new)
-    fresh = sum(number for last, _, number in moves if last is None)
-    rows = (
-        ("(none)" if last is None else last.value, new.value, str(number), _share(number, answered))
-        for last, new, number in moves
-        if last is not new
-    )
-    title = f"labels: {kept:,} kept, {answered - kept - fresh:,} moved, {fresh:,} had none before"
     typer.echo()
-    typer.echo(title)
-    printing.table(("before", "now", "events", "share"), rows, title="moves")
+    typer.echo(f"labels: {kept:,} kept, {answered - kept - fresh:,} moved, {fresh:,} had none before")
+    grid.show((None, *COLOURS), counts_of, before="before", now="now")
 
 
 def duration(seconds: float) -> str:

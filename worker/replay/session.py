@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
@@ -13,6 +16,10 @@ import structlog
 from kafka.errors import KafkaError
 
 from worker import service
+from worker.models import Releases
+from worker.models.background import BackgroundTriton
+from worker.observe import http
+from worker.observe.progress import Verdict
 from worker.replay.books import Books
 from worker.replay.pace import BatchSize, Rate
 from worker.replay.plan import Plan, group
@@ -34,6 +41,9 @@ WARM_BATCH = 512
 """Events in a batch while the cache answers. Larger ones gain nothing more: Python's part per event dominates."""
 
 _LOOK_SECONDS = 1.0
+_NICE = 10
+"""As of the command ``nice``: a tenth of the CPU that a live process beside it gets, and all that is left over."""
+
 _SLACK = timedelta(hours=1)
 """Clocks of publishers and workers may differ by so much."""
 
@@ -48,6 +58,32 @@ def of_replay(settings: Settings, replay: str) -> Settings:
             "redis": settings.redis.model_copy(update={"timeout": max(settings.redis.timeout, 5.0)}),
         }
     )
+
+
+def step_aside() -> None:
+    """Let live workers, Triton and whatever else is on this machine go first, where there is not CPU enough for all.
+
+    Decoding and Python's part take as much of it as they are given, and Triton's priorities do not reach them.
+    """
+    os.nice(max(0, _NICE - os.nice(0)))
+
+
+@asynccontextmanager
+async def _observed(settings: Settings, releases: Releases) -> AsyncIterator[None]:
+    """Serve ``/metrics`` and the probes; on any free port when a worker on this machine has the usual one."""
+    answers = {
+        "alive": lambda: Verdict(ok=True, reason="a replay"),
+        "ready": lambda: Verdict(ok=releases.loaded is not None, reason="a replay"),
+    }
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(http.serve(settings.observe, **answers))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            anywhere = settings.observe.model_copy(update={"port": 0})
+            await stack.enter_async_context(http.serve(anywhere, **answers))
+        yield
 
 
 def read_previous(settings: Settings, plan: Plan, tell: Callable[[int], None]) -> PreviousAnswers:
@@ -90,7 +126,10 @@ async def run(settings: Settings, plan: Plan, previous: PreviousAnswers | None, 
         standing = await asyncio.to_thread(watch.look)
         if standing.complete:
             return standing
-        async with service.tagging(ours, partial(PinnedReleases, names=plan.release)) as models:
+        async with (
+            service.tagging(ours, partial(PinnedReleases, names=plan.release), BackgroundTriton) as models,
+            _observed(ours, models.releases),
+        ):
             computation = Computation(models.tagger, loop, ours.triton.retry_delay)
             publisher = Publisher(names, (), plan.run, ours.stream.max_record_bytes)
             stream = await asyncio.to_thread(

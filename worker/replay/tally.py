@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
@@ -92,11 +91,6 @@ class Tally:
         row = 0 if last is None else COLOURS.index(last.colour) + 1
         self._counters[len(OUTCOMES) + row * len(COLOURS) + COLOURS.index(new)] += np.uint64(1)
 
-    def moves(self) -> Iterator[tuple[Colour | None, Colour, int]]:
-        """Last colour (``None``: no answer before), new colour, how many; the most first, without zeros."""
-        counts = self._counters[len(OUTCOMES) :]
-        for index in np.argsort(-counts.astype(np.int64), kind="stable"):
-            if counts[index] == 0:
-                return
-            row, column = divmod(int(index), len(COLOURS))
-            yield (None if row == 0 else COLOURS[row - 1]), COLOURS[column], int(counts[index])
+    def grid(self) -> npt.NDArray[np.int64]:
+        """Events by last colour (rows; the first one: no answer before) and new colour, int64 [19, 18]."""
+        return self._counters[len(OUTCOMES) :].reshape(len(COLOURS) + 1, len(COLOURS)).astype(np.int64)
