@@ -159,7 +159,7 @@ def test_the_candidate_answers_its_share_and_live_answers_are_the_active_release
     with workers.reader() as reader:
         reader.all_of(events.publish(kafka.bootstrap, workers.deployment.created, before.values()))
         asyncio.run(switch_on())
-        worker.wait_for("shadow_on")
+        worker.wait_for("shadow_on", timeout=60)
         after = listings(120, "after")
         sampling = Shadowing(repository.release(SECOND), 0.5)
         expected = {listing_id for listing_id in after if sampling.samples(listing_id)}
@@ -178,13 +178,15 @@ def test_the_candidate_answers_its_share_and_live_answers_are_the_active_release
         assert record.source.model_dump(mode="json") == live[listing_id]["source"]
         assert record.live.milliseconds is not None
         assert record.shadow.milliseconds is not None
-    assert worker.metric("colour_shadow_events_total", result="same") == len(expected)
+    # Counted a moment after they can be read.
+    wait_for(lambda: worker.metric("colour_shadow_events_total", result="same") == len(expected), "all are counted")
     assert worker.metric("colour_shadow_events_total") == len(expected)
     assert worker.metric("colour_shadow_share") == 0.5
-    assert worker.metric("colour_release_answers_total", head=repository.release(FIRST).names.head) == 140
+    head = repository.release(FIRST).names.head
+    wait_for(lambda: worker.metric("colour_release_answers_total", head=head) == 140, "all are counted")
 
     name_shadow(serving, "")
-    worker.wait_for("shadow_off")
+    worker.wait_for("shadow_off", timeout=60)
     assert worker.metric("colour_shadow_share") == 0
 
 
@@ -204,7 +206,7 @@ def test_a_candidate_that_names_other_colours_is_compared_listing_by_listing(
     assert {listing_id: record.shadow.colour.value for listing_id, record in found.items()} == {
         listing_id: after[shown(listing_id)] for listing_id in sent
     }
-    assert worker.metric("colour_shadow_events_total", result="different") == len(sent)
+    wait_for(lambda: worker.metric("colour_shadow_events_total", result="different") == len(sent), "all are counted")
 
 
 @pytest.mark.parametrize("head", [_SLOW, _BROKEN, _ABSENT])
@@ -246,7 +248,7 @@ def test_a_candidate_that_is_no_complete_release_is_passed_over(
     name_shadow(serving, written_shadow({**SECOND, "text": "7"}, 1))
     workers = make_workers(kafka, serving[0], **_NO_CACHE)
     worker = workers.start()
-    worker.wait_for("shadow_unusable")
+    worker.wait_for("shadow_unusable", timeout=60)
     sent = listings(20, "none")
     with workers.reader() as reader:
         answers = reader.all_of(events.publish(kafka.bootstrap, workers.deployment.created, sent.values()))
