@@ -33,6 +33,29 @@ FAULTS ?=
 faults: set-up
 	@$(BIN)/python -m tests.faults.campaign $(FAULTS)
 
+## model: the whole model from DATA=../shared/data in OUT=runs/model, with a report; goes on where it was stopped
+.PHONY: model
+DATA ?= ../shared/data
+OUT ?= runs/model
+CONFIG ?= training/configs/default.yaml
+TRAIN = $(BIN)/colour-train $(1) --out $(OUT) --config $(CONFIG)
+model: $(FULL)
+	@# Each stage does nothing where run.json says that it is done with these settings, on these photos.
+	@$(call TRAIN,prepare --data $(DATA))
+	@$(call TRAIN,scratch)
+	@$(call TRAIN,encoder --no-street)
+	@$(call TRAIN,label)
+	@$(call TRAIN,encoder --street)
+	@$(call TRAIN,head)
+	@$(call TRAIN,export --repository $(OUT)/triton_models)
+	@$(BIN)/colour-train evaluate --data $(DATA)/listings-dev.parquet --repository $(OUT)/triton_models --model $(OUT) --out $(OUT)/report
+
+## rivals: train the rivals on the same data, 10 minutes each on one core; the next report of `make model` shows them
+.PHONY: rivals
+rivals: $(FULL)
+	@$(call TRAIN,prepare --data $(DATA))
+	@$(call TRAIN,rivals)
+
 ## lint: ruff and mypy
 .PHONY: lint
 lint: $(FULL)

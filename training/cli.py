@@ -1,15 +1,25 @@
-"""``colour-train``: one command a stage."""
+"""``colour-train``: one command a stage.
+
+Every stage records itself in ``run.json`` and does nothing where it is done already, so the whole chain can be called
+again after a kill, a changed setting, or new data, and only what must be redone is redone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from training import config as settings
-from training.evaluation.run import evaluate as measure_all
+from training import runs
+from training.devices import Device, device
+from training.evaluation.cli import evaluate
 from training.stages import towers
+from training.stages.cli import export, rivals
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -20,79 +30,180 @@ def stages() -> None:
 
 
 Data = Annotated[Path, typer.Option(help="Folder with the photos.", exists=True, file_okay=False)]
-Out = Annotated[Path, typer.Option(help="Folder of the model: store, weights, graphs.")]
+Out = Annotated[Path, typer.Option(help="Folder of the model: store, weights, graphs, run.json.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML with settings.", exists=True, dir_okay=False)]
+Again = Annotated[bool, typer.Option("--again", help="Redo the stage even if it is done.")]
+Fraction = Annotated[
+    float | None, typer.Option(help="Share of the labelled cut-outs; the source work took 0.2.", min=0)
+]
+Epochs = Annotated[int | None, typer.Option(help="Passes over them; the source work made 5.", min=1)]
 
 
 @app.command()
-def prepare(data: Data, out: Out, config: ConfigFile = None) -> None:
-    """Cut items out of photos on white, judge their labels, and keep them with people's own photos."""
-    skipped = towers.prepare(settings.load(config), data, out)
-    typer.echo(f"{len(skipped.rows)} rows could not be used; {out / 'store' / 'rows.json'} lists them")
+def prepare(data: Data, out: Out, config: ConfigFile = None, again: Again = False) -> None:
+    """Cut items out of photos on white, judge their labels, keep them with people's own photos, and split both."""
+    chosen = settings.load(config)
+    labelled, street = towers.sources(chosen, data)
+    inputs = {str(path.relative_to(data)): path for path in (*labelled, *street)}
+    store = out / "store" / "rows.json"
+    with _stage(out, "prepare", chosen.prepare, inputs=inputs, outputs=[store], again=again) as (run, _):
+        if not run.done:
+            skipped = towers.prepare(chosen, data, out)
+            run.results = {"rows that could not be used": len(skipped.rows), "listed in": "store/rows.json"}
+            typer.echo(f"{len(skipped.rows)} rows could not be used; {store} lists them")
 
 
 @app.command()
-def text(out: Out, config: ConfigFile = None) -> None:
-    """Train the tokenizer and the text tower on generated and real titles."""
-    towers.train_text(settings.load(config), out)
+def scratch(
+    *,
+    out: Out,
+    config: ConfigFile = None,
+    titles_only: Annotated[bool, typer.Option("--titles-only", help="Train the default text tower only.")] = False,
+    fraction: Fraction = None,
+    epochs: Epochs = None,
+    again: Again = False,
+) -> None:
+    """Train the text tower on titles, then both towers from nothing by the contrastive loss: the base before tuning."""
+    chosen = settings.load(config)
+    base = {"model": chosen.model, "pretrained": chosen.pretrained}
+    files = [out / "text" / name for name in ("text.pt", "tokenizer.json")]
+    with _stage(
+        out, "titles", {**base, **asdict(chosen.text)}, after=["prepare"], outputs=files, again=again
+    ) as (run, where):  # fmt: skip
+        if not run.done and where.first:
+            run.results = towers.train_text(chosen, out)
+        where.wait()
+    if titles_only:
+        return
+    how = chosen.scratch
+    how = replace(how, fraction=fraction or how.fraction, epochs=epochs or how.epochs)
+    chosen = replace(chosen, scratch=how)
+    given = {**base, **asdict(how), "mix": asdict(chosen.mix)}
+    with _stage(
+        out, "scratch", given, after=["prepare", "titles"], outputs=[out / "scratch" / "clip.pt"],
+        state=[out / "scratch" / "state.pt"], again=again,
+    ) as (run, where):  # fmt: skip
+        if not run.done:
+            run.results = {"steps": towers.train_scratch(chosen, out, where)}
 
 
 @app.command()
 def encoder(
+    *,
     out: Out,
     config: ConfigFile = None,
-    imagenet: Annotated[bool, typer.Option(help="Start the image tower from ImageNet weights.")] = True,
+    imagenet: Annotated[bool, typer.Option(help="Start the default image tower from ImageNet weights.")] = True,
+    street: Annotated[
+        bool | None, typer.Option(help="The second round, with people's own photos; by default once they are labelled.")
+    ] = None,
+    fraction: Fraction = None,
+    epochs: Epochs = None,
+    again: Again = False,
 ) -> None:
     """Tune the image tower on colour and shape; called again, a run that was killed goes on."""
-    towers.train_encoder(settings.load(config), out, imagenet=imagenet)
+    chosen = settings.load(config)
+    street = (out / "street" / "pseudo.npy").is_file() if street is None else street
+    name, how = ("street", chosen.street_encoder) if street else ("encoder", chosen.encoder)
+    if fraction is not None or epochs is not None:
+        fraction, epochs = fraction or 0.2, epochs or 5
+    given = {
+        "model": chosen.model, "pretrained": chosen.pretrained, "imagenet": imagenet, "fraction": fraction,
+        "epochs": epochs, "settings": asdict(how), "mix": asdict(chosen.street_mix if street else chosen.mix),
+    }  # fmt: skip
+    if street:
+        given["first_share"] = chosen.first_share
+    before = ["prepare", "titles", *(["encoder", "label"] if street else [])]
+    with _stage(
+        out, name, given, after=before, outputs=[out / name / "visual.pt"], state=[out / name / "state.pt"],
+        again=again,
+    ) as (run, where):  # fmt: skip
+        if not run.done:
+            used = towers.train_encoder(
+                chosen, out, imagenet=imagenet, street=street, fraction=fraction, epochs=epochs, device=where
+            )
+            run.results = {"steps": used.steps, "pictures": used.steps * used.batch * where.world}
 
 
 @app.command()
-def label(out: Out, config: ConfigFile = None) -> None:
-    """Label people's own photos by the tuned encoder, for another round of `encoder` with them."""
-    sure, total = towers.label_street(settings.load(config), out)
-    typer.echo(f"{sure} of {total} photos labelled")
+def label(out: Out, config: ConfigFile = None, again: Again = False) -> None:
+    """Label people's own photos by the tuned encoder, for the second round of `encoder`."""
+    chosen = settings.load(config)
+    given = {"settings": asdict(chosen.pseudo), "side": chosen.encoder.side}
+    with _stage(
+        out, "label", given, after=["prepare", "encoder"], outputs=[out / "street" / "pseudo.npy"], again=again
+    ) as (run, _):  # fmt: skip
+        if not run.done:
+            sure, total = towers.label_street(chosen, out)
+            run.results = {"photos": total, "labelled": sure}
+            typer.echo(f"{sure} of {total} photos labelled")
 
 
 @app.command()
-def head(out: Out, config: ConfigFile = None) -> None:
-    """Tune the last layers on cached embeddings, calibrate them, and choose the threshold of `uncertain`."""
-    typer.echo(f"threshold {towers.train_head(settings.load(config), out):.3f}")
-
-
-@app.command()
-def export(
+def head(
+    *,
     out: Out,
-    repository: Annotated[Path, typer.Option(help="The model repository.")] = Path("triton_models"),
-    version: Annotated[int, typer.Option(help="Version of all three models.", min=1)] = 1,
+    config: ConfigFile = None,
+    fraction: Fraction = None,
+    epochs: Epochs = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Compare what may be done about wrong labels.")] = False,
+    again: Again = False,
 ) -> None:
-    """Write ONNX graphs, check them against PyTorch, and make them the repository's active release."""
-    for model, distance in towers.release(out, repository, version).items():
-        typer.echo(f"{model}: {distance:.1e} from PyTorch")
+    """Tune the last layers on cached embeddings, calibrate them, and choose the threshold of `uncertain`."""
+    chosen = settings.load(config)
+    if fraction is not None or epochs is not None:
+        targets = towers.drawn(out / "store", fraction or 0.2, chosen.head.seed)
+        chosen = replace(chosen, head=replace(chosen.head, pictures=towers.steps_for(targets, epochs or 5, 1)))
+    given = {
+        "settings": asdict(chosen.head), "served_side": chosen.served_side, "compare": compare,
+        "mixes": [asdict(chosen.mix), asdict(chosen.street_mix)],
+    }  # fmt: skip
+    files = [out / "model" / name for name in ("head.pt", "model.json")]
+    before = ["prepare", "titles", "encoder", "label", "street"]
+    with _stage(out, "head", given, after=before, outputs=files, again=again) as (run, _):
+        if not run.done:
+            trained = towers.train_head(chosen, out, compare=compare)
+            run.results = trained.results
+            for name, result in trained.results.items():
+                typer.echo(f"{name}: {result}")
 
 
-@app.command()
-def evaluate(
-    data: Annotated[Path, typer.Option(help="Parquet of labelled photos.", exists=True, dir_okay=False)],
-    out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")],
-    repository: Annotated[Path, typer.Option(help="The model repository.", exists=True)] = Path("triton_models"),
-    rivals: Annotated[bool, typer.Option(help="Measure the rivals too.")] = True,
-    tests: Annotated[bool, typer.Option(help="Run the colour tests from the literature too.")] = True,
-) -> None:
-    """Measure the active release of a model repository, and its rivals, on labelled photos."""
-    report = measure_all(repository, data, out, rivals=rivals, tests=tests)
-    width = max(map(len, report.rows))
-    for name, row in report.rows.items():
-        ece = f"{row.ece:.3f}" if row.ece is not None else "-"
-        typer.echo(
-            f"{name:<{width}}  strict {row.strict:6.1%} [{row.low:.1%}, {row.high:.1%}]  lenient {row.lenient:6.1%}  "
-            f"macro-F1 {row.macro_f1:.3f}  ECE {ece}"
-        )
-    for name, results in report.tests.items():
-        typer.echo(f"{name}: " + ", ".join(f"{test} {value:.1%}" for test, value in list(results.items())[:6]))
-    typer.echo(f"{out / 'report.html'}")
+@contextmanager
+def _stage(
+    out: Path,
+    name: str,
+    config: object,
+    *,
+    inputs: dict[str, Path] | None = None,
+    after: list[str] | None = None,
+    outputs: list[Path] | None = None,
+    state: list[Path] | None = None,
+    again: bool = False,
+) -> Iterator[tuple[runs.Run, Device]]:
+    """A stage on the best device here; ``state`` is what a killed run of it left, removed where it no longer fits."""
+    with (
+        device() as where,
+        runs.stage(
+            out, name, config=config, inputs=inputs, after=after or (), outputs=outputs or (), again=again, device=where
+        ) as run,
+    ):
+        if run.done and where.first:
+            typer.echo(f"{name}: done already, see {out / 'run.json'}")
+        if not (run.done or run.resumed) and where.first:
+            for path in state or ():
+                path.unlink(missing_ok=True)
+        where.wait()
+        yield run, where
 
 
-def main() -> None:
+app.command()(rivals)
+app.command()(export)
+app.command()(evaluate)
+
+
+def main(arguments: list[str] | None = None) -> Any:
     """The console script."""
-    app()
+    return app(arguments)
+
+
+if __name__ == "__main__":
+    main()

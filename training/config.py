@@ -10,8 +10,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
 from training.data.loader import Mix
+from training.rivals.classifier import RivalSettings
 from training.stages.encoder import EncoderSettings
 from training.stages.head import HeadSettings
+from training.stages.scratch import ScratchSettings
+from training.stages.text import TextSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +30,6 @@ class PrepareSettings:
     labelled: tuple[str, ...] = ("catalogue.parquet", "studio.parquet")
     street: tuple[str, ...] = ("street-unlabelled.parquet",)
     cap: int = 2200
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextSettings:
-    """How long the text tower is trained, in batches of 192 titles."""
-
-    steps: int = 240
-    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +53,9 @@ class Config:
 
     Parameters:
         model: name of a file in ``towers/configs``, a model that open_clip knows, or a local ``.json``.
-        prepare, text, encoder, pseudo, head: settings of the stages.
+        pretrained: its weights: a tag, a local file, or None for none (a ``local-dir:`` or ``hf-hub:`` model brings its
+            own). Such a base keeps its text tower.
+        prepare, text, scratch, encoder, pseudo, head, rivals: settings of the stages.
         mix: what the encoder's batches are made of.
         street_mix: likewise once street photos have pseudo-labels, for encoder and head.
         street_encoder: settings of the encoder's second round, with pseudo-labels.
@@ -70,8 +67,10 @@ class Config:
     """
 
     model: str = "colour-lite0"
+    pretrained: str | None = None
     prepare: PrepareSettings = field(default_factory=PrepareSettings)
     text: TextSettings = field(default_factory=TextSettings)
+    scratch: ScratchSettings = field(default_factory=ScratchSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     mix: Mix = field(default_factory=Mix)
     street_mix: Mix = field(default_factory=lambda: Mix(street=0.45))
@@ -82,6 +81,7 @@ class Config:
     served_side: int = 128
     pseudo: PseudoSettings = field(default_factory=PseudoSettings)
     head: HeadSettings = field(default_factory=HeadSettings)
+    rivals: RivalSettings = field(default_factory=RivalSettings)
 
 
 def load(path: Path | None) -> Config:

@@ -2,7 +2,7 @@
 
 ``torchrun --nproc_per_node 4 -m training.cli encoder …`` starts one process a GPU (on a machine without any, processes
 on the CPU that speak gloo). Every process draws pictures of its own; the batch of the settings is that of one process.
-On CUDA the passes run in bfloat16 and are compiled; on the CPU in float32 as written, so that a seed repeats its result.
+On CUDA the passes run in bfloat16 and are compiled; on the CPU in float32 as written, so that a seed repeats itself.
 """
 
 from __future__ import annotations

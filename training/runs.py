@@ -20,6 +20,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from training.devices import Device
+
 PACKAGES = ("torch", "open_clip_torch", "timm", "numpy", "opencv-python-headless", "onnx", "onnxruntime", "tokenizers")
 _CHUNK = 1 << 20
 
@@ -62,6 +64,7 @@ def stage(
     after: Sequence[str] = (),
     outputs: Sequence[Path] = (),
     again: bool = False,
+    device: Device | None = None,
 ) -> Iterator[Run]:
     """Record one stage in ``out/run.json``; the body is the stage, unless ``done``.
 
@@ -73,10 +76,15 @@ def stage(
         after: stages whose results it reads; when one of them is done again, this one is too.
         outputs: what must be there for it to count as done.
         again: redo it even if it is done.
+        device: under ``torchrun`` the first process decides and writes, the others follow.
 
     Raises:
         FileNotFoundError: an input is not there.
     """
+    if device is not None and not device.first:
+        done, resumed = device.agree(False), device.agree(False)
+        yield Run(done=done, resumed=resumed)
+        return
     entries = read(out)
     settings = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
     given = {
@@ -87,10 +95,15 @@ def stage(
     key = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
     before = entries.get(name, {})
     same = before.get("key") == key and not again
-    if same and before.get("state") == "done" and all(path.exists() for path in outputs):
+    done = same and before.get("state") == "done" and all(path.exists() for path in outputs)
+    # A folder without an entry was trained by hand: what it saved is gone on from.
+    resumed = not again and (not before or (same and before.get("state") == "begun"))
+    if device is not None:
+        done, resumed = device.agree(done), device.agree(resumed)
+    if done:
         yield Run(done=True, resumed=False, results=before["results"])
         return
-    run = Run(done=False, resumed=same and before.get("state") == "begun")
+    run = Run(done=False, resumed=resumed)
     entry: dict[str, Any] = {
         "state": "begun",
         "key": key,
@@ -99,7 +112,7 @@ def stage(
         "packages": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
         "machine": {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0))},
         "began": _now(),
-        "sittings": before.get("sittings", 1) + 1 if run.resumed else 1,
+        "sittings": before.get("sittings", 0) + 1 if run.resumed else 1,
         "seconds": before.get("seconds", 0.0) if run.resumed else 0.0,
     }
     _write(out, name, entry)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,17 +20,22 @@ from typer.testing import CliRunner
 
 from training.cli import app
 from training.config import load
+from training.evaluation.photos import read as read_photos
 from training.evaluation.release import load as load_release
+from training.evaluation.rivals import rows
+from training.journal import Journal
 from training.stages.head import fit_temperature
 
 _PAINTS = {"red": (200, 20, 25), "black": (20, 20, 22), "green": (30, 120, 45), "white": (225, 225, 222)}
 _SMALL = {
     "served_side": 64,
-    "text": {"steps": 3},
+    "text": {"steps": 3, "corpus": 300},
+    "scratch": {"batch": 8, "side": 32, "workers": 0, "epochs": 1, "save_every": 1},
     "encoder": {"steps": 4, "batch": 8, "side": 64, "workers": 0, "save_every": 2},
     "street_encoder": {"steps": 2, "batch": 8, "side": 64, "workers": 0, "save_every": 1},
     "pseudo": {"keep": 1, "floor": 0},
-    "head": {"pictures": 64, "steps": 5, "batch": 16},
+    "head": {"pictures": 64, "steps": 5, "batch": 16, "workers": 0},
+    "rivals": {"steps": 2, "batch": 8, "side": 32},
 }
 
 
@@ -83,24 +90,81 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_one_thread")
 def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
-    out, repository, config = str(tmp_path / "model"), tmp_path / "models", str(made / "small.yaml")
-    assert "1 rows could not be used" in _run("prepare", "--data", str(made), "--out", out, "--config", config)
-    _run("text", "--out", out, "--config", config)
-    _run("encoder", "--out", out, "--config", config, "--no-imagenet")
-    assert "of 5 photos labelled" in _run("label", "--out", out, "--config", config)
-    _run("encoder", "--out", out, "--config", config, "--no-imagenet")
-    assert "threshold" in _run("head", "--out", out, "--config", config)
-    assert _run("export", "--out", out, "--repository", str(repository)).count("from PyTorch") == 3
+    out, repository = tmp_path / "model", tmp_path / "models"
+    common = ["--out", str(out), "--config", str(made / "small.yaml")]
+    assert "1 rows could not be used" in _run("prepare", "--data", str(made), *common)
+    _run("scratch", *common)
+    _run("encoder", "--no-street", "--no-imagenet", *common)
+    assert "of 5 photos labelled" in _run("label", *common)
+    _run("encoder", "--street", "--no-imagenet", *common)
+    assert "cleanlab's pruning" in _run("head", "--compare", *common)
+    _run("rivals", *common)
+    assert _run("export", "--out", str(out), "--repository", str(repository)).count("from PyTorch") == 3
+
     served = load_release(repository)
     assert served.release.image.side == 64
     images = served.embed_pictures(np.zeros((3, 64, 64, 3), np.uint8))
     np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, atol=2e-3)
-    rows = served.probabilities(images, served.embed_texts(["красное платье", "", "red dress"]))
-    np.testing.assert_allclose(rows.sum(1), 1, atol=1e-4)
-    skipped = json.loads((tmp_path / "model" / "store" / "rows.json").read_text())["skipped"]
+    probabilities = served.probabilities(images, served.embed_texts(["красное платье", "", "red dress"]))
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-4)
+    skipped = json.loads((out / "store" / "rows.json").read_text())["skipped"]
     assert ["broken", "not an image"] in skipped
+
+    entries = json.loads((out / "run.json").read_text())
+    assert {name: entry["state"] for name, entry in entries.items()} == dict.fromkeys(
+        ("prepare", "titles", "scratch", "encoder", "label", "street", "head", "rival-whole", "rival-cut"), "done"
+    )
+    assert len(entries["prepare"]["inputs"]["catalogue.parquet"]) == 64
+    assert entries["encoder"]["seeds"] == {"settings.seed": 0}
+    assert set(entries["head"]["results"]["losses compared"]) >= {"label smoothing", "generalised cross-entropy"}
+    found = {row.name: row for row in rows(read_photos(made / "catalogue.parquet", limit=24), out)}
+    assert sum("CNN classifier" in name for name in found) == 2
+    assert {"base before tuning, zero-shot, Russian", "base before tuning, zero-shot, English"} <= set(found)
+    assert all(row.speed > 0 for row in found.values())
+
+    before = (out / "model" / "head.pt").stat().st_mtime_ns
+    for stage in (["scratch"], ["encoder", "--no-street", "--no-imagenet"], ["label"], ["head", "--compare"]):
+        assert "done already" in _run(*stage, *common)
+    assert (out / "model" / "head.pt").stat().st_mtime_ns == before
+
+
+class Killed(Exception):
+    """As if the process ended here."""
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("_one_thread")
+def test_a_seed_repeats_its_weights_even_through_a_kill(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run("prepare", "--data", str(made), "--out", str(tmp_path / "one"))
+    _run("scratch", "--titles-only", "--out", str(tmp_path / "one"), "--config", str(made / "small.yaml"))
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    train = ["encoder", "--no-street", "--no-imagenet", "--config", str(made / "small.yaml"), "--out"]
+    _run(*train, str(tmp_path / "one"))
+    shown, last = Journal.step, 3
+
+    def kill(journal: Journal, number: int, *rest: Any) -> None:
+        shown(journal, number, *rest)
+        if number == last:
+            raise Killed
+
+    monkeypatch.setattr(Journal, "step", kill)
+    with pytest.raises(Killed):
+        _run(*train, str(tmp_path / "other"))
+    monkeypatch.undo()
+    assert json.loads((tmp_path / "other" / "run.json").read_text())["encoder"]["state"] == "begun"
+    _run(*train, str(tmp_path / "other"))
+    assert json.loads((tmp_path / "other" / "run.json").read_text())["encoder"]["sittings"] == 2
+    unbroken, resumed = (
+        torch.load(tmp_path / name / "encoder" / "visual.pt", weights_only=True) for name in ("one", "other")
+    )
+    for name, tensor in unbroken.items():
+        assert torch.equal(tensor, resumed[name]), name
 
 
 def test_a_setting_that_no_stage_knows_is_named(tmp_path: Path) -> None:

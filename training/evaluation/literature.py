@@ -6,6 +6,9 @@
 - contrast: accuracy by the distance (CIE76) of garment and ground (after arXiv 2212.08650).
 - unusual: real objects painted in colours that they never have («фиолетовая кошка», «золотой унитаз»); how often the
   answer follows the paint.
+- binding: two garments of two colours side by side, one large in the middle and one small at the edge; how often the
+  answer is the other one's colour (concept association bias, arXiv 2212.12043: asked for one thing's colour, CLIP names
+  that of the thing beside it).
 - casts: the labelled photos under warmer and colder light; accuracy by the light.
 """
 
@@ -135,6 +138,30 @@ def unusual(classify: Classify, side: int, photos: Sequence[bytes]) -> dict[str,
     names = np.array(painted)
     return {"all": float(right.mean())} | {
         colour: float(right[names == colour].mean()) for colour in sorted(set(painted))
+    }
+
+
+def binding(classify: Classify, side: int) -> dict[str, float]:
+    """``right``: the colour of the garment that fills the photo. ``other``: that of the small one beside it instead.
+
+    Every ordered pair of colours, the small garment at each of two edges.
+    """
+    pictures, pairs = [], []
+    small, edge = side * 3 // 10, max(1, side // 32)
+    for colour, centres in PAINTS.items():
+        for other, others in PAINTS.items():
+            if other == colour:
+                continue
+            for left in (edge, side - small - edge):
+                ground = (80.0, 1.0, 4.0)
+                picture = garment(side, centres[0], ground).copy()
+                picture[side - small - edge : side - edge, left : left + small] = garment(small, others[0], ground)
+                pictures.append(picture)
+                pairs.append((colour, other))
+    answers = _answers(classify, pictures)
+    return {
+        "right": float(np.mean([answer == colour for answer, (colour, _) in zip(answers, pairs, strict=True)])),
+        "other": float(np.mean([answer == other for answer, (_, other) in zip(answers, pairs, strict=True)])),
     }
 
 

@@ -42,14 +42,17 @@ class Photos:
         return np.stack([decode(data, side) for data in self.data])
 
 
-def read(path: Path) -> Photos:
+def read(path: Path, limit: int | None = None) -> Photos:
     """Read a Parquet file with ``image`` and ``colour``; ``label_1``, ``label_2``, ``alt_1``, ``alt_2`` are optional.
+
+    Parameters:
+        limit: at most so many photos, the first ones.
 
     Raises:
         ValueError: a colour is none of the 18.
     """
     photos = Photos([], [], [], [], [], [])
-    for number, row in enumerate(pq.read_table(path).to_pylist()):
+    for number, row in enumerate(pq.read_table(path).slice(0, limit).to_pylist()):
         photos.ids.append(str(row.get("id", number)))
         photos.data.append(row["image"])
         truth = Colour(row["colour"]) if row.get("colour") else None

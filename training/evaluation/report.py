@@ -30,12 +30,14 @@ class Report:
 
     Parameters:
         rows: name -> figures, in the order of the table; the first is this model, image only.
+        speeds: name -> photos a second on the CPU, from decoded pixels on, where it was measured.
         tests: name -> test -> figure in 0..1.
         facts: what was measured on what: releases, photos, speed.
         coverage: of the decision that is not ``uncertain``, and the accuracy where it is not.
     """
 
     rows: dict[str, Figures] = field(default_factory=dict)
+    speeds: dict[str, float] = field(default_factory=dict)
     tests: dict[str, dict[str, float]] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     coverage: dict[str, float] = field(default_factory=dict)
@@ -53,6 +55,7 @@ def write(report: Report, photos: Photos, probabilities: Floats, out: Path) -> N
     out.mkdir(parents=True, exist_ok=True)
     content = {
         "rows": {name: asdict(figures) for name, figures in report.rows.items()},
+        "speeds": report.speeds,
         "tests": report.tests,
         "facts": report.facts,
         "coverage": report.coverage,

@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import structlog
 
 from training.captions.titles import prompts
-from training.evaluation import literature, naming, queries, titles
+from training.evaluation import literature, queries, titles
+from training.evaluation import rivals as others
 from training.evaluation.measures import COLOURS, Figures, Floats, measure, reorder
 from training.evaluation.photos import Photos
 from training.evaluation.photos import read as read_photos
 from training.evaluation.release import Served, load
 from training.evaluation.report import Report, write
+from training.evaluation.throughput import Measured
 
 Pixels = npt.NDArray[np.uint8]
 
 _log = structlog.get_logger(__name__)
 
-_NAMING_SIDE = 96
 OURS = "this model, image only"
 
 
-def evaluate(repository: Path, labelled: Path, out: Path, *, rivals: bool = True, tests: bool = True) -> Report:
+def evaluate(
+    repository: Path,
+    labelled: Path,
+    out: Path,
+    *,
+    trained: Path | None = None,
+    rivals: bool = True,
+    tests: bool = True,
+    throughput: Measured | None = None,
+) -> Report:
     """Write ``report.json`` and ``report.html`` into ``out`` and return what they say.
 
     Parameters:
         repository: a model repository with an active release.
         labelled: Parquet of labelled photos, see ``photos.read``.
         out: folder of the report.
+        trained: folder of the model's stages, for the rivals and the base that were trained there.
         rivals: measure them too.
         tests: run the colour tests from the literature too.
+        throughput: what the real Triton did with the same release, if that was measured.
     """
     served, photos, report = load(repository), read_photos(labelled), Report()
     pixels = photos.pixels(served.release.image.side)
@@ -46,7 +59,11 @@ def evaluate(repository: Path, labelled: Path, out: Path, *, rivals: bool = True
         "release": " ".join(f"{part}={name}" for part, name in served.release.names.model_dump().items()),
         "photos": f"{labelled.name}, {len(photos)} photos",
         "encoder": f"{served.release.image.side} px, {speed:.0f} images/s in onnxruntime on this machine's CPU",
+        "machine": f"{len(os.sched_getaffinity(0))} CPU cores",
     }
+    if throughput is not None:
+        report.facts["Triton"] = str(throughput)
+    report.speeds[OURS] = speed
     report.rows[OURS] = measure(blind, photos.truth, photos.accepted)
     report.coverage = _coverage(served, blind, photos)
     for kind in titles.KINDS:
@@ -59,25 +76,13 @@ def evaluate(repository: Path, labelled: Path, out: Path, *, rivals: bool = True
     for source in sorted(set(photos.sources) - {""}):
         report.rows[f"this model, image only, {source}"] = _part(blind, photos, source)
     if rivals:
-        report.rows |= {name: _named(photos, rule) for name, rule in _RIVALS.items()}
+        for row in others.rows(photos, trained):
+            report.rows[row.name], report.speeds[row.name] = row.figures, row.speed
     if tests:
-        report.tests = _tests(served, photos, pixels, images)
+        report.tests = _tests(served, photos, pixels, images, blind)
     write(report, photos, blind, out)
     _log.info("evaluated", strict=round(report.rows[OURS].strict, 4), lenient=round(report.rows[OURS].lenient, 4))
     return report
-
-
-_RIVALS: dict[str, Callable[[Pixels], Floats]] = {
-    "colour naming: middle of the photo, CIELAB, XKCD": lambda picture: naming.name(picture, naming.middle(picture)),
-    "colour naming: GrabCut, white balance, CIELAB, XKCD": lambda picture: naming.name(
-        naming.balance(picture), naming.grabcut(picture)
-    ),
-}
-
-
-def _named(photos: Photos, rule: Callable[[Pixels], Floats]) -> Figures:
-    votes = np.stack([rule(picture) for picture in photos.pixels(_NAMING_SIDE)])
-    return measure(votes, photos.truth, photos.accepted, calibrated=False)
 
 
 def _prompts(served: Served, images: Floats) -> Floats:
@@ -104,7 +109,9 @@ def _coverage(served: Served, blind: Floats, photos: Photos) -> dict[str, float]
     return found
 
 
-def _tests(served: Served, photos: Photos, pixels: Pixels, images: Floats) -> dict[str, dict[str, float]]:
+def _tests(
+    served: Served, photos: Photos, pixels: Pixels, images: Floats, blind: Floats
+) -> dict[str, dict[str, float]]:
     side = served.release.image.side
 
     def classify(pictures: Pixels) -> Floats:
@@ -115,13 +122,17 @@ def _tests(served: Served, photos: Photos, pixels: Pixels, images: Floats) -> di
         "white, grey and black on coloured grounds": {"named so": literature.achromatic(classify, side)},
         "a colour word over a garment of another colour, English": literature.stroop(classify, side, russian=False),
         "a colour word over a garment of another colour, Russian": literature.stroop(classify, side, russian=True),
+        "two garments of two colours: the large one's or the small one's": literature.binding(classify, side),
         "accuracy by the distance of garment and ground (CIE76)": literature.contrast(classify, side),
         "accuracy under colder (-) and warmer (+) light": literature.casts(classify, pixels, photos.truth),
     }
     if objects:
         found["objects in colours that they never have"] = literature.unusual(classify, side, objects)
-    for language, name in (("ru", "«цвет + предмет»"), ("en", '"colour + item"')):
-        each = queries.precision(served, images, photos, "ru" if language == "ru" else "en")
+    languages: tuple[tuple[Literal["ru", "en"], str], ...] = (("ru", "«цвет + предмет»"), ("en", '"colour + item"'))
+    for language, name in languages:
+        by_cosine = queries.precision(served, photos, images=images, colours=blind, language=language, way="cosine")
+        each = queries.precision(served, photos, images=images, colours=blind, language=language, way="parts")
         if each:
-            found[f"precision at 10 of {name} queries"] = {"mean": float(np.mean(list(each.values()))), **each}
+            means = {"mean": float(np.mean(list(each.values()))), "by cosine": float(np.mean(list(by_cosine.values())))}
+            found[f"precision at 10 of {name} queries"] = means | each
     return found

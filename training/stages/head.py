@@ -5,27 +5,36 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import typer
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
+from tqdm import tqdm
 
 from training.captions.items import ITEMS
 from training.captions.titles import caption
+from training.data import splits
 from training.data.labels import LABELS
 from training.data.loader import Batch, Mix, Pictures, batches
+from training.devices import save
+from training.journal import Journal
+from training.runs import sha256
+from training.stages import noise
 from training.stages.encoder import normalised
+from training.stages.noise import generalised_cross_entropy
 from training.stages.pseudo import SCALE
 from training.towers.clip import prototypes
 from training.towers.head import ColourHead
 from training.towers.tokenizer import encode
+
+_KEEP_EVERY = 16
+"""Batches of 64 pictures between two times that the embeddings are written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +42,7 @@ class HeadSettings:
     """What the stage needs to know.
 
     Parameters:
-        pictures: how many composed pictures are embedded, a tenth of them kept for calibration.
+        pictures: how many composed pictures are embedded; a tenth as many, of held-out items, calibrate the head.
         q: of the generalised cross-entropy (arXiv 1805.07836): near 0 is cross-entropy, 1 is mean absolute error.
         missing, silent, lying: shares of pictures with no text, with a text that names no colour, and with a wrong one.
         coverage_risk: the threshold is the confidence above which held-out answers are wrong no more often than this.
@@ -52,20 +61,49 @@ class HeadSettings:
     coverage_risk: float = 0.1
     tune_image: bool = False
     seed: int = 0
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A head, and how it did on held-out pictures: accuracy, temperature, threshold, and the losses compared."""
+
+    head: ColourHead
+    threshold: float
+    results: dict[str, Any]
 
 
 @torch.inference_mode()
-def embed(visual: torch.nn.Module, pictures: Pictures, count: int, workers: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """Embeddings [count, D], targets [count, 18], items [count] of pictures whose colour is known."""
-    stream, z, target, item, have = batches(pictures, workers), [], [], [], 0
-    while have < count:
+def embed(
+    visual: torch.nn.Module, pictures: Pictures, count: int, *, cache: Path, key: str, workers: int
+) -> tuple[Tensor, Tensor]:
+    """Embeddings [count, D] and targets [count, 18] of pictures whose colour is known.
+
+    They are the slow part of this stage, so they are kept in ``cache``, and a run that was killed goes on there.
+
+    Parameters:
+        cache: a file; what it holds is used if it was made under the same ``key``.
+        key: whatever decides the embeddings: weights, side, mixture, seed.
+    """
+    z, target = torch.zeros(0), torch.zeros(0)
+    number = 0
+    if cache.is_file():
+        kept = torch.load(cache, weights_only=True)
+        if kept["key"] == key:
+            z, target, number = kept["z"], kept["target"], kept["number"]
+    pictures.first = number
+    stream = batches(pictures, workers) if len(z) < count else iter(())
+    bar = tqdm(total=count, initial=min(len(z), count), desc="embeddings", mininterval=10)
+    while len(z) < count:
         batch = Batch(*next(stream))
-        known = batch.target.sum(1) > 0
-        z.append(functional.normalize(visual(normalised(batch.pixels[known])), dim=-1))
-        target.append(batch.target[known])
-        item.append(batch.item[known])
-        have += int(known.sum())
-    return tuple(torch.cat(part)[:count].clone() for part in (z, target, item))  # type: ignore[return-value]
+        known, number = batch.target.sum(1) > 0, number + 1
+        rows = functional.normalize(visual(normalised(batch.pixels[known], visual)), dim=-1)
+        z, target = torch.cat([z, rows]) if len(z) else rows, torch.cat([target, batch.target[known]])
+        bar.update(len(rows))
+        if number % _KEEP_EVERY == 0 or len(z) >= count:
+            save({"key": key, "z": z, "target": target, "number": number}, cache)
+    bar.close()
+    return z[:count].clone(), target[:count].clone()
 
 
 @torch.inference_mode()
@@ -89,13 +127,6 @@ def titles_for(target: Tensor, titles: Tensor, settings: HeadSettings, generator
     row = torch.where((chance > settings.lying) & (chance < settings.lying + settings.silent), len(LABELS), row)
     chosen = titles[row, torch.randint(each, (count,), generator=generator)]
     return chosen * (chance < 1 - settings.missing)[:, None]
-
-
-def generalised_cross_entropy(logits: Tensor, target: Tensor, q: float) -> Tensor:
-    """(1 - p^q) / q of the target's probability p, arXiv 1805.07836, for soft targets."""
-    p = (logits.softmax(1) * target).sum(1).clamp_min(1e-6)
-    soft = -(target * logits.log_softmax(1)).sum(1)
-    return 0.5 * ((1 - p**q) / q).mean() + 0.5 * soft.mean()
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
@@ -139,16 +170,20 @@ def train(
     mix: Mix,
     side: int,
     pseudo: NDArray[np.float32] | None = None,
-    targets: NDArray[np.float32] | None = None,
-) -> tuple[ColourHead, float]:
-    """Train and calibrate the head; writes ``head.pt``; returns it with the threshold."""
+    compare: bool = False,
+) -> Trained:
+    """Train the head, calibrate it on pictures of held-out items and sellers, and write ``head.pt``.
+
+    Parameters:
+        pseudo: float32 [M, 18] pseudo-labels of the street photos, or None.
+        compare: also compare what may be done about wrong labels, see ``noise``.
+    """
     torch.manual_seed(settings.seed)
-    pictures = Pictures(store, side, 64, mix=mix, seed=settings.seed + 7919, pseudo=pseudo, targets=targets)
-    z, target, _ = embed(clip.visual, pictures, settings.pictures)
-    held = len(z) // 10
+    z, target = _pictures(clip.visual, store, folder, settings, mix=mix, side=side, pseudo=pseudo, held=False)
+    z_held, target_held = _pictures(clip.visual, store, folder, settings, mix=mix, side=side, pseudo=pseudo, held=True)
     titles = bank(clip.text, tokenizer, 160, settings.seed)
     unseen = bank(clip.text, tokenizer, 60, settings.seed + 1)
-    found = prototypes(clip.text, tokenizer)
+    found = prototypes(clip.text, tokenizer, joint=False)
     head = ColourHead(z.shape[1], len(LABELS))
     if not settings.tune_image:
         head.start_from(found.colours, SCALE)
@@ -156,37 +191,85 @@ def train(
     optimiser = torch.optim.AdamW(tuned, lr=settings.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, settings.steps)
     generator = torch.Generator().manual_seed(settings.seed)
-    for _ in range(settings.steps):
-        rows = torch.randint(held, len(z), (settings.batch,), generator=generator)
-        image = functional.normalize(
-            z[rows] + 0.01 * torch.randn(settings.batch, z.shape[1], generator=generator), dim=-1
-        )
-        text = titles_for(target[rows], titles, settings, generator)
-        logits = head.logits(image, text)
-        blind = head.logits(image, torch.zeros_like(text))
-        loss = generalised_cross_entropy(logits, target[rows], settings.q)
-        loss = loss + generalised_cross_entropy(blind, target[rows], settings.q)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
+    with Journal(folder, "head", first=0, steps=settings.steps) as journal:
+        for step in range(settings.steps):
+            rows = torch.randint(len(z), (settings.batch,), generator=generator)
+            image = functional.normalize(
+                z[rows] + 0.01 * torch.randn(settings.batch, z.shape[1], generator=generator), dim=-1
+            )
+            text = titles_for(target[rows], titles, settings, generator)
+            told = generalised_cross_entropy(head.logits(image, text), target[rows], settings.q)
+            blind = generalised_cross_entropy(head.logits(image, torch.zeros_like(text)), target[rows], settings.q)
+            optimiser.zero_grad(set_to_none=True)
+            (told + blind).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            journal.step(step + 1, {"with text": told, "without": blind}, settings.batch)
     head.eval()
     with torch.no_grad():
-        none = torch.zeros_like(z[:held])
-        told = titles_for(target[:held], unseen, settings, generator)
-        logits = torch.cat([head.logits(z[:held], none), head.logits(z[:held], told)])
-    both = torch.cat([target[:held], target[:held]])
-    head.temperature.fill_(fit_temperature(logits, both))
-    probabilities = (logits[:held] / head.temperature).softmax(1)
-    truth = target[:held].argmax(1)
+        none = torch.zeros_like(z_held)
+        told = titles_for(target_held, unseen, settings, generator)
+        logits = torch.cat([head.logits(z_held, none), head.logits(z_held, told)])
+    head.temperature.fill_(fit_temperature(logits, torch.cat([target_held, target_held])))
+    probabilities = (logits[: len(z_held)] / head.temperature).softmax(1)
+    truth = target_held.argmax(1)
     threshold = threshold_for(probabilities, truth, settings.coverage_risk)
-    accuracy = (probabilities.argmax(1) == truth).float().mean()
-    typer.echo(f"head: held-out {accuracy:.3f}, temperature {head.temperature:.3f}, threshold {threshold:.3f}")
-    torch.save(head.state_dict(), folder / "head.pt")
-    return head, threshold
+    results: dict[str, Any] = {
+        "held-out pictures": len(z_held),
+        "held-out accuracy, image only": round(float((probabilities.argmax(1) == truth).float().mean()), 4),
+        "temperature": round(float(head.temperature), 4),
+        "threshold": round(threshold, 3),
+    }
+    if compare:
+        results["losses compared"] = noise.compare(
+            z, target, (z_held, target_held), q=settings.q, seed=settings.seed
+        )  # fmt: skip
+    save(head.state_dict(), folder / "head.pt")
+    return Trained(head, threshold, results)
 
 
-def assemble(folder: Path, text_folder: Path, *, name: str, side: int, width: int, threshold: float) -> None:
+def _pictures(
+    visual: torch.nn.Module,
+    store: Path,
+    folder: Path,
+    settings: HeadSettings,
+    *,
+    mix: Mix,
+    side: int,
+    pseudo: NDArray[np.float32] | None,
+    held: bool,
+) -> tuple[Tensor, Tensor]:
+    """Embeddings and targets of pictures made of the items and sellers that are held out, or of all others.
+
+    Where the store is so small that nothing is held out, calibration has to do with fresh pictures of the same items.
+    """
+    split = splits.of_store(store)
+    mine = split.cutouts if held and split.cutouts.any() else ~split.cutouts
+    targets = np.load(store / "targets.npy") * mine[:, None]
+    if pseudo is not None:
+        pseudo = pseudo * (split.street if held else ~split.street)[:, None]
+        pseudo = pseudo if pseudo.any() else None
+    mix = mix if pseudo is not None else replace(mix, street=0.0)
+    count = max(1, settings.pictures // 10) if held else settings.pictures
+    seed = settings.seed + (104_729 if held else 7919)
+    pictures = Pictures(store, side, 64, mix=mix, seed=seed, pseudo=pseudo, targets=targets)
+    said = [str(targets.sum()), str(pseudo.sum()) if pseudo is not None else "", str(mix), str(side), str(seed)]
+    key = " ".join([sha256(folder / "visual.pt"), *said])
+    cache = folder / f"embeddings-{'held' if held else 'train'}.pt"
+    return embed(visual, pictures, count, cache=cache, key=key, workers=settings.workers)
+
+
+def assemble(
+    folder: Path,
+    text_folder: Path,
+    *,
+    name: str,
+    side: int,
+    width: int,
+    threshold: float,
+    mean: tuple[float, ...] = (0.5,) * 3,
+    std: tuple[float, ...] = (0.5,) * 3,
+) -> None:
     """Put the text tower beside the image tower and describe the model, as ``towers.serving.load`` reads it."""
     for file in ("text.pt", "tokenizer.json"):
         shutil.copyfile(text_folder / file, folder / file)
@@ -195,7 +278,7 @@ def assemble(folder: Path, text_folder: Path, *, name: str, side: int, width: in
         "side": side,
         "width": width,
         "threshold": round(threshold, 3),
-        "mean": [0.5] * 3,
-        "std": [0.5] * 3,
+        "mean": mean,
+        "std": std,
     }
     (folder / "model.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")

@@ -1,11 +1,20 @@
 """What the commands do between reading settings and calling a stage: open the store, build the towers, load weights.
 
-A model has one folder: ``store/``, ``text/`` (text.pt, tokenizer.json) and ``model/`` (all that is exported).
+A model has one folder:
+
+    store/      cut-outs and street photos, and which of them are held out
+    text/       the text tower and its tokenizer, which all that follows is trained towards
+    scratch/    both towers after contrastive training: the base before tuning
+    encoder/    the image tower's first round, on composed pictures
+    street/     pseudo-labels of the street photos, and the second round, with them
+    model/      what is exported: image tower, text tower, head, model.json
 """
 
 from __future__ import annotations
 
-import shutil
+import json
+from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,87 +25,175 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.config import Config
+from training.data import splits
 from training.data import store as stores
 from training.data.labels import LABELS
 from training.data.sources import Skipped
-from training.stages import encoder, export, head, pseudo, text
+from training.devices import Device, save
+from training.stages import encoder, export, head, pseudo, scratch, text
 from training.towers import serving
 from training.towers import tokenizer as bpe
-from training.towers.clip import create, prototypes
+from training.towers.bases import tokenizer_of
+from training.towers.clip import create, has_weights, prototypes, statistics
 
 # Titles whose colour word the label bears out teach the text tower how shops write.
 _CERTAIN = 0.9
+CPU = Device(torch.device("cpu"))
 
 
 def prepare(config: Config, data: Path, out: Path) -> Skipped:
-    """Cut out the items and keep them with the street photos; returns the rows that could not be used."""
-    settings = config.prepare
-    labelled, street = [data / name for name in settings.labelled], [data / name for name in settings.street]
-    return stores.build(labelled, street, out / "store", settings.cap)
+    """Cut out the items, keep them with the street photos, and split both; returns the rows that could not be used."""
+    labelled, street = sources(config, data)
+    skipped = stores.build(labelled, street, out / "store", config.prepare.cap)
+    (out / "store" / "held.npz").unlink(missing_ok=True)
+    splits.of_store(out / "store")
+    return skipped
 
 
-def train_text(config: Config, out: Path) -> None:
-    """Train the text tower and its tokenizer."""
-    text.train(create(config.model), out / "text", config.text.steps, config.text.seed, shop_titles(out / "store"))
+def sources(config: Config, data: Path) -> tuple[list[Path], list[Path]]:
+    """Files or folders of labelled photos, and of people's own."""
+    return [data / name for name in config.prepare.labelled], [data / name for name in config.prepare.street]
 
 
-def train_encoder(config: Config, out: Path, *, imagenet: bool) -> None:
+def train_text(config: Config, out: Path) -> dict[str, float]:
+    """Train the text tower and its tokenizer on titles; a pretrained base brings its own. Returns how it did."""
+    clip, folder = _created(config, config.text.seed), out / "text"
+    if not _is_base(config):
+        return text.train(clip, folder, config.text, shop_titles(out / "store"))
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer_of(config.model).save(str(folder / "tokenizer.json"))
+    save(clip.text.state_dict(), folder / "text.pt")
+    return {}
+
+
+def train_scratch(config: Config, out: Path, device: Device = CPU) -> int:
+    """Train both towers contrastively, beginning with the text tower's titles; returns the number of steps.
+
+    A pretrained base is kept as it is: it is the base before tuning.
+    """
+    how, folder = config.scratch, out / "scratch"
+    clip, tokenizer = _with_text(config, out, how.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    side = config.served_side if _is_base(config) else how.side
+    (folder / "base.json").write_text(json.dumps({"model": config.model, "side": side}), encoding="utf-8")
+    if _is_base(config):
+        save(clip.state_dict(), folder / "clip.pt")
+        return 0
+    targets = drawn(out / "store", how.fraction, how.seed)
+    steps = steps_for(targets, how.epochs, how.batch * device.world)
+    mix = replace(config.mix, street=0.0)
+    scratch.train(
+        clip, tokenizer, out / "store", folder, how, steps=steps, mix=mix, targets=targets, device=device
+    )  # fmt: skip
+    return steps
+
+
+def train_encoder(
+    config: Config,
+    out: Path,
+    *,
+    imagenet: bool,
+    street: bool | None = None,
+    fraction: float | None = None,
+    epochs: int | None = None,
+    device: Device = CPU,
+) -> encoder.EncoderSettings:
     """Tune the image tower towards the text tower's prototypes; a killed run goes on where it was saved.
 
-    Once there are pseudo-labels, a second round begins from the first one's weights, and the mean of both is kept.
+    The second round (``street``; None: once there are pseudo-labels) begins from the first one's weights, and the mean
+    of both is kept.
+
+    Returns:
+        the settings that were used, with the steps that ``fraction`` and ``epochs`` come to.
     """
-    clip, tokenizer = _with_text(config, out)
-    found, labels = prototypes(clip.text, tokenizer), _pseudo(out)
-    mix, how = (config.mix, config.encoder) if labels is None else (config.street_mix, config.street_encoder)
-    folder, first = out / "model", out / "model" / "first.pt"
-    if labels is None:
-        if imagenet:
-            clip.visual.trunk.load_imagenet()
-        encoder.train(clip, found, out / "store", folder, how, mix=mix)
-        return
-    if not first.is_file():
-        shutil.copyfile(folder / "visual.pt", first)
-    before = torch.load(first, map_location="cpu", weights_only=True)
-    clip.visual.load_state_dict(before)
-    after = encoder.train(clip, found, out / "store", folder, how, mix=mix, pseudo=labels).state_dict()
-    torch.save({name: _mean(before[name], after[name], config.first_share) for name in after}, folder / "visual.pt")
+    street = (out / "street" / "pseudo.npy").is_file() if street is None else street
+    mix, how = (config.street_mix, config.street_encoder) if street else (config.mix, config.encoder)
+    targets = drawn(out / "store", fraction or 1.0, how.seed)
+    if epochs is not None:
+        steps = steps_for(targets, epochs, how.batch * device.world)
+        how = replace(how, steps=steps)
+    clip, tokenizer = _with_text(config, out, how.seed)
+    _fits(clip.visual, how.side)
+    found, folder = prototypes(clip.text, tokenizer), out / ("street" if street else "encoder")
+    first = out / "encoder" / "visual.pt"
+    before: dict[str, Tensor] | None = None
+    if street:
+        before = torch.load(first, map_location="cpu", weights_only=True)
+        clip.visual.load_state_dict(before)
+    elif imagenet and hasattr(getattr(clip.visual, "trunk", None), "load_imagenet"):
+        clip.visual.trunk.load_imagenet()
+    labels = np.load(out / "street" / "pseudo.npy") if street else None
+    if labels is not None:
+        labels *= ~splits.of_store(out / "store").street[:, None]
+    name = "street" if street else "encoder"
+    after = encoder.train(
+        clip, found, out / "store", folder, how, mix=mix, pseudo=labels, targets=targets, device=device, name=name
+    ).state_dict()
+    if device.first:
+        (out / "model").mkdir(exist_ok=True)
+        share = config.first_share
+        kept = after if before is None else {key: _mean(before[key], after[key], share) for key in after}
+        save(kept, out / "model" / "visual.pt")
+    return how
 
 
 def label_street(config: Config, out: Path) -> tuple[int, int]:
-    """Let the tuned tower label the street photos, for another round of ``encoder``; returns how many it is sure of."""
+    """Let the first round's tower label the street photos, for the second one; returns how many it is sure of."""
     clip, tokenizer = _with_text(config, out)
-    folder = out / "model"
-    clip.visual.load_state_dict(torch.load(folder / "visual.pt", map_location="cpu", weights_only=True))
+    clip.visual.load_state_dict(torch.load(out / "encoder" / "visual.pt", map_location="cpu", weights_only=True))
     labels = pseudo.pseudo_labels(
-        clip.visual, prototypes(clip.text, tokenizer), out / "store", config.encoder.side,
+        clip.visual, prototypes(clip.text, tokenizer, joint=False), out / "store", config.encoder.side,
         keep=config.pseudo.keep, floor=config.pseudo.floor, sharpen=config.pseudo.sharpen,
     )  # fmt: skip
-    np.save(folder / "pseudo.npy", labels)
-    # The next round has a schedule and a beginning of its own.
-    for name in ("state.pt", "first.pt"):
-        (folder / name).unlink(missing_ok=True)
+    (out / "street").mkdir(exist_ok=True)
+    np.save(out / "street" / "pseudo.npy", labels)
     return int((labels.sum(1) > 0).sum()), len(labels)
 
 
-def train_head(config: Config, out: Path) -> float:
-    """Tune and calibrate the head on the tuned towers; returns the threshold of ``uncertain``."""
+def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trained:
+    """Tune and calibrate the head on the tuned towers."""
     clip, tokenizer = _with_text(config, out)
-    folder = out / "model"
+    folder, store = out / "model", out / "store"
     clip.visual.load_state_dict(torch.load(folder / "visual.pt", map_location="cpu", weights_only=True))
     clip.visual.eval()
-    side, labels = config.served_side, _pseudo(out)
+    _fits(clip.visual, config.served_side)
+    labels = np.load(out / "street" / "pseudo.npy") if (out / "street" / "pseudo.npy").is_file() else None
     mix = config.mix if labels is None else config.street_mix
-    store = out / "store"
-    trained, threshold = head.train(clip, tokenizer, store, folder, config.head, mix=mix, side=side, pseudo=labels)
-    head.assemble(
-        folder, out / "text", name=config.model, side=side, width=trained.text.in_features, threshold=threshold
+    trained = head.train(
+        clip, tokenizer, store, folder, config.head, mix=mix, side=config.served_side, pseudo=labels, compare=compare
     )
-    return threshold
+    mean, std = statistics(clip.visual)
+    head.assemble(
+        folder, out / "text", name=config.model, side=config.served_side, width=trained.head.text.in_features,
+        threshold=trained.threshold, mean=mean, std=std,
+    )  # fmt: skip
+    return trained
 
 
 def release(out: Path, repository: Path, version: int) -> dict[str, float]:
     """Export the model and make it the repository's active release; returns each graph's distance from PyTorch."""
     return export.release(serving.load(out / "model"), out / "onnx", repository, version)
+
+
+def drawn(store: Path, fraction: float, seed: int) -> NDArray[np.float32]:
+    """Targets of the cut-outs that are trained on, float32 [N, 18]: rows of zeros for those held out or left out.
+
+    Parameters:
+        store: the folder.
+        fraction: of each colour's cut-outs, chosen by ``seed``.
+    """
+    targets: NDArray[np.float32] = np.load(store / "targets.npy")
+    free = ~splits.of_store(store).cutouts
+    chance, main = np.random.default_rng(seed).random(len(targets)), targets.argmax(1)
+    for colour in range(len(LABELS)):
+        mine = np.nonzero(free & (main == colour))[0]
+        free[mine[np.argsort(chance[mine])][ceil(fraction * len(mine)) :]] = False
+    return targets * free[:, None]
+
+
+def steps_for(targets: NDArray[np.float32], epochs: int, batch: int) -> int:
+    """Batches in so many epochs over the rows that are not zeros."""
+    return max(1, ceil(epochs * int((targets.sum(1) > 0).sum()) / batch))
 
 
 def shop_titles(store: Path) -> list[tuple[str, int, int]]:
@@ -109,16 +206,29 @@ def shop_titles(store: Path) -> list[tuple[str, int, int]]:
     return found
 
 
-def _with_text(config: Config, out: Path) -> tuple[Any, Tokenizer]:
-    clip = create(config.model)
+def _is_base(config: Config) -> bool:
+    return config.pretrained is not None or has_weights(config.model)
+
+
+def _created(config: Config, seed: int) -> Any:
+    # What no weights are loaded into begins at random.
+    torch.manual_seed(seed)
+    return create(config.model, config.pretrained)
+
+
+def _with_text(config: Config, out: Path, seed: int = 0) -> tuple[Any, Tokenizer]:
+    clip = _created(config, seed)
     clip.text.load_state_dict(torch.load(out / "text" / "text.pt", map_location="cpu", weights_only=True))
     clip.text.eval()
     return clip, bpe.load(out / "text" / "tokenizer.json")
 
 
-def _pseudo(out: Path) -> NDArray[np.float32] | None:
-    path = out / "model" / "pseudo.npy"
-    return np.load(path) if path.is_file() else None
+def _fits(visual: Any, side: int) -> None:
+    """Our tower takes any side; another takes what it was built for."""
+    wanted = getattr(visual, "image_size", side)
+    wanted = wanted[0] if isinstance(wanted, tuple) else wanted
+    if not hasattr(getattr(visual, "trunk", None), "forward_with_map") and wanted != side:
+        raise ValueError(f"this tower takes {wanted} px; set encoder.side, street_encoder.side and served_side to it")
 
 
 def _mean(first: Tensor, second: Tensor, share: float) -> Tensor:

@@ -44,35 +44,44 @@ def statistics(visual: torch.nn.Module | None) -> tuple[tuple[float, ...], tuple
 
 
 def create(name: str, pretrained: str | None = None) -> Any:
-    """An open_clip model.
+    """An open_clip model with both towers apart.
 
     Parameters:
-        name: one of ``towers/configs``, any that open_clip knows, or a local ``.json``.
-        pretrained: a tag or a local file; refused if it cannot be loaded.
+        name: one of ``towers/configs``, any that open_clip knows, a local ``.json``, ``local-dir:/folder`` or
+            ``hf-hub:owner/name``.
+        pretrained: a tag or a local file.
+
+    Raises:
+        RuntimeError: weights were asked for and could not be loaded.
     """
     open_clip.add_model_config(CONFIGS)
     if name.endswith(".json"):
         open_clip.add_model_config(Path(name))
         name = Path(name).stem
-    return open_clip.create_model(name, pretrained=pretrained, require_pretrained=pretrained is not None)
+    wanted = pretrained is not None or has_weights(name)
+    return open_clip.create_model(name, pretrained=pretrained, require_pretrained=wanted, force_custom_text=True)
+
+
+def has_weights(name: str) -> bool:
+    """Whether a model's name says by itself where its weights are."""
+    return name.startswith(("local-dir:", "hf-hub:"))
 
 
 @torch.no_grad()
-def prototypes(text: torch.nn.Module, tokenizer: Tokenizer, seed: int = 0) -> Prototypes:
-    """Mean embeddings of every way to write a colour, an item, and the two together."""
+def prototypes(text: torch.nn.Module, tokenizer: Tokenizer, seed: int = 0, *, joint: bool = True) -> Prototypes:
+    """Mean embeddings of every way to write a colour, an item, and, with ``joint``, the two together (slow)."""
     rng = random.Random(seed)
 
     def mean(texts: list[str]) -> Tensor:
         return functional.normalize(functional.normalize(text(encode(tokenizer, texts)), dim=-1).mean(0), dim=-1)
 
+    pairs = [(label, i) for label in LABELS for i in range(len(ITEMS))]
     return Prototypes(
         colours=torch.stack([mean(prompts(label)) for label in LABELS]),
         items=torch.stack([mean([noun for noun, _ in item.ru] + list(item.en)) for item in ITEMS]),
         joint=torch.stack(
-            [
-                mean([*plain_queries(label, i), *(caption(label, i, rng, 0) for _ in range(4))])
-                for label in LABELS
-                for i in range(len(ITEMS))
-            ]
-        ),
+            [mean([*plain_queries(*pair), *(caption(*pair, rng, 0) for _ in range(4))]) for pair in pairs]
+        )
+        if joint
+        else torch.zeros(0),
     )

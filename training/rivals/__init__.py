@@ -1,0 +1,1 @@
+"""What else one could do about colours with the same photos: plain convolutional classifiers, trained as people do."""
