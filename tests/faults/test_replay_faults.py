@@ -63,7 +63,6 @@ def test_killed_twice_and_resumed_it_answers_and_counts_every_event_once(
     assert_exactly_once(deployment, "replay/killed", keys, replay(deployment, "--id", "killed"))
 
 
-@pytest.mark.xfail(reason="known fault: failed once in eight runs, cause unproven; see docs/replay.md", strict=False)
 def test_two_processes_share_one_and_a_third_goes_on_when_one_is_killed(
     deployment: Deployment, kafka: KafkaServer
 ) -> None:
