@@ -87,7 +87,9 @@ class StreamSettings(Group):
         description="unique per process; part of the transactional id. A StatefulSet sets the pod's name, so that a "
         "restarted pod fences its own predecessor at once",
     )
-    max_batch: Count = Field(64, description="records in one batch, at most; fewer when fewer are waiting")
+    max_batch: Count = Field(
+        64, description="records in a batch; fewer when fewer are waiting, up to 4 times that while the cache answers"
+    )
     max_batches_in_flight: Count = Field(4, description="batches in computation at once; they commit in order")
     max_bytes_in_flight: Count = Field(64 << 20, description="bytes of records in computation at once")
     max_record_bytes: Count = Field(8 << 20, description="largest event that is fetched and written")

@@ -154,13 +154,21 @@ class Tagger:
             )
         fresh = {photo_keys[identity]: row for identity, row in zip(pixels, image_rows, strict=True)}
         fresh |= {text_keys[text]: row for text, row in zip(new_texts, text_rows, strict=True)}
-        with metrics.stage("cache"):
-            await self._embeddings.set_many(fresh)
         known |= fresh
 
         seen = [[known[key] for i in listing.photos if (key := photo_keys[i]) in known] for listing in listings]
         said = [known[text_keys[listing.text]] if listing.text else None for listing in listings]
-        return await self._decide(release, listings, seen, said, failures)
+        # The answer does not wait for the cache, but the batch does: what is told of it is in Redis.
+        storing = asyncio.create_task(self._store(fresh))
+        try:
+            return await self._decide(release, listings, seen, said, failures)
+        finally:
+            await storing
+
+    async def _store(self, fresh: dict[str, Embedding]) -> None:
+        if fresh:
+            with metrics.stage("cache"):
+                await self._embeddings.set_many(fresh)
 
     async def _look_up(
         self, release: Release, photo_keys: Iterable[str], text_keys: Iterable[str]
@@ -236,30 +244,51 @@ class Tagger:
         failures: dict[str, EventError],
     ) -> list[Outcome]:
         usable = [row for row, embeddings in enumerate(seen) if embeddings]
-        outcomes: list[Outcome] = [_without_photo(listing, failures) for listing in listings]
-        if not usable:
-            return outcomes
-        silent = np.zeros(release.text.width, dtype=np.float16)
-        with metrics.stage("head"):
-            probabilities = await self._triton.probabilities(
-                release.head.version,
-                np.stack([pool(seen[row]) for row in usable]).astype(np.float32),
-                np.stack([silent if (text := said[row]) is None else text for row in usable]).astype(np.float32),
+        answers: dict[int, Labelled] = {}
+        if usable:
+            silent = np.zeros(release.text.width, dtype=np.float16)
+            with metrics.stage("head"):
+                probabilities = await self._triton.probabilities(
+                    release.head.version,
+                    pool([seen[row] for row in usable]),
+                    np.stack([silent if (text := said[row]) is None else text for row in usable]).astype(np.float32),
+                )
+            for row, top, certain in zip(usable, *self._best(release, probabilities), strict=True):
+                used = len(seen[row])
+                answers[row] = Labelled(listings[row].event, top, certain, used, said[row] is not None, release)
+        return [answers.get(row) or _without_photo(listing, failures) for row, listing in enumerate(listings)]
+
+    def _best(
+        self, release: Release, probabilities: npt.NDArray[np.float32]
+    ) -> tuple[list[tuple[Candidate, ...]], list[bool]]:
+        """For each row of ``probabilities``, float32 [n, labels]: its best candidates, and whether the first is sure.
+
+        Once for the whole batch: numpy's price for a call is that of some fifty numbers.
+        """
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._settings.top]
+        shares = np.take_along_axis(probabilities, best, axis=1).astype(np.float64)
+        labels = release.head.labels
+        tops = [
+            tuple(
+                Candidate(colour=labels[label], probability=share) for label, share in zip(chosen, shown, strict=True)
             )
-        for row, distribution in zip(usable, probabilities, strict=True):
-            best = np.argsort(-distribution, kind="stable")[: self._settings.top]
-            top = tuple(
-                Candidate(colour=release.head.labels[i], probability=round(float(distribution[i]), 4)) for i in best
-            )
-            certain = float(distribution[best[0]]) >= release.head.threshold
-            outcomes[row] = Labelled(listings[row].event, top, certain, len(seen[row]), said[row] is not None, release)
-        return outcomes
+            for chosen, shown in zip(best.tolist(), shares.round(4).tolist(), strict=True)
+        ]
+        return tops, (shares[:, 0] >= release.head.threshold).tolist()
 
 
-def pool(embeddings: Sequence[Embedding]) -> Embedding:
-    """Several photos of one listing, float16 [width] each -> one embedding of length 1, float16 [width]."""
-    mean: npt.NDArray[np.float32] = np.stack(embeddings).astype(np.float32).mean(axis=0)
-    return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float16)
+def pool(groups: Sequence[Sequence[Embedding]]) -> npt.NDArray[np.float32]:
+    """The photos of each listing, float16 [width] each and at least one -> one embedding of length 1 for each listing.
+
+    Returns:
+        float32 [listings, width], rounded to float16 as the cache would hold it.
+    """
+    sizes = np.array([len(group) for group in groups])
+    rows = np.stack([embedding for group in groups for embedding in group]).astype(np.float32)
+    sums = np.add.reduceat(rows, np.concatenate(([0], np.cumsum(sizes)[:-1])), axis=0)
+    means = sums / sizes[:, None].astype(np.float32)
+    lengths = np.maximum(np.sqrt(np.square(means).sum(axis=1, keepdims=True)), np.float32(1e-12))
+    return np.asarray(means / lengths, dtype=np.float16).astype(np.float32)
 
 
 def _identity(photo: Photo) -> str:

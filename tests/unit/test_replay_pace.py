@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from worker.replay.pace import BatchSize, Rate
+from worker.replay.pace import Rate
 
 
 def test_a_rate_holds_over_a_minute_and_allows_no_burst_of_more_than_a_second() -> None:
@@ -31,13 +31,3 @@ def test_a_rate_below_one_lets_an_event_through_now_and_then() -> None:
 
 def test_no_rate_allows_all() -> None:
     assert Rate(None).allowance(512) == 512
-
-
-def test_batches_grow_while_the_cache_answers_and_shrink_at_once_when_it_does_not() -> None:
-    lookups = (0, 0)
-    size = BatchSize(64, 512, lambda: lookups)
-    sizes = [size.update()]
-    for hits, misses in ((64, 0), (192, 0), (448, 0), (960, 0), (960, 0), (1400, 72)):
-        lookups = (hits, misses)
-        sizes.append(size.update())
-    assert sizes == [64, 128, 256, 512, 512, 512, 64]

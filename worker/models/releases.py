@@ -7,7 +7,7 @@ to one version is a parameter ``<version>/<name>`` of its model: fingerprint, si
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
@@ -60,15 +60,16 @@ class Release:
     image: Encoder
     text: Encoder
     head: Head
+    names: ReleaseNames = field(init=False, repr=False, compare=False)
+    """As every output carries it; made once, since every output does."""
 
-    @property
-    def names(self) -> ReleaseNames:
-        """As every output carries it."""
-        return ReleaseNames(
+    def __post_init__(self) -> None:
+        names = ReleaseNames(
             image=f"{self.image.version}@{self.image.fingerprint}",
             text=f"{self.text.version}@{self.text.fingerprint}",
             head=f"{self.head.version}@{self.head.fingerprint}",
         )
+        object.__setattr__(self, "names", names)
 
     @classmethod
     def from_configs(cls, image: ModelConfig, text: ModelConfig, head: ModelConfig) -> Release:

@@ -14,7 +14,6 @@ from kafka import KafkaConsumer, TopicPartition
 
 from worker import service
 from worker.models.background import BackgroundTriton
-from worker.replay.pace import photo_lookups
 from worker.replay.plan import Plan
 from worker.replay.previous import PreviousAnswers
 from worker.replay.ranges import Range
@@ -22,6 +21,7 @@ from worker.replay.release import PinnedReleases
 from worker.replay.screen import duration
 from worker.replay.session import of_replay
 from worker.settings import Settings
+from worker.stream.batching import photo_lookups
 from worker.tagger import Labelled, Outcome
 
 _SAMPLE = 512

@@ -14,11 +14,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from worker import grid
 from worker.deadletters import printing
-from worker.replay.pace import photo_lookups
 from worker.replay.plan import Plan
 from worker.replay.previous import COLOURS
 from worker.replay.standing import Standing
 from worker.replay.tally import OUTCOMES, Tally
+from worker.stream.batching import photo_lookups
 
 _LINE_SECONDS = 10.0
 _WINDOW_SECONDS = 30.0

@@ -21,7 +21,7 @@ from worker.models.background import BackgroundTriton
 from worker.observe import http
 from worker.observe.progress import Verdict
 from worker.replay.books import Books
-from worker.replay.pace import BatchSize, Rate
+from worker.replay.pace import Rate
 from worker.replay.plan import Plan, group
 from worker.replay.previous import PreviousAnswers
 from worker.replay.publication import ReplayPublisher
@@ -31,6 +31,7 @@ from worker.replay.standing import Standing, Watch
 from worker.replay.stream import BoundedStream
 from worker.settings import Settings
 from worker.stream import topics
+from worker.stream.batching import BatchSize
 from worker.stream.computation import Computation
 from worker.stream.publication import Publisher
 from worker.stream.topics import Topics

@@ -13,12 +13,13 @@ from kafka.errors import KafkaError
 from worker.errors import ConfigurationError
 from worker.observe.progress import Progress
 from worker.replay.books import Books
-from worker.replay.pace import BatchSize, Rate
+from worker.replay.pace import Rate
 from worker.replay.plan import Plan
 from worker.replay.previous import PreviousAnswers
 from worker.replay.tally import Tally
 from worker.settings import Settings
 from worker.stream import membership
+from worker.stream.batching import BatchSize
 from worker.stream.computation import Computation
 from worker.stream.consumer import Stream
 from worker.stream.inflight import Batch, Item

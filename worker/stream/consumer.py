@@ -21,6 +21,7 @@ from worker.observe.progress import Progress
 from worker.settings import KafkaSettings, StreamSettings
 from worker.stream import membership
 from worker.stream.assignment import EvenByTopicAssignor
+from worker.stream.batching import BatchSize
 from worker.stream.computation import Computation
 from worker.stream.delays import Delays
 from worker.stream.envelope import Envelope
@@ -35,6 +36,8 @@ log = structlog.get_logger(__name__)
 _POLL_SECONDS = 0.1
 _LAG_SECONDS = 1.0
 _PROBE_SECONDS = 10.0
+_WARM_FACTOR = 4
+"""How many times the configured size a batch may have while the cache answers."""
 
 
 class Stream:
@@ -80,6 +83,7 @@ class Stream:
             notes=notes,
             witness=witness,
         )
+        self._batch_size = BatchSize(settings.max_batch, _WARM_FACTOR * settings.max_batch)
         self._taken: dict[TopicPartition, tuple[int, int]] = {}
         self._lag_due = 0.0
 
@@ -113,7 +117,7 @@ class Stream:
         self._steer(reading=reading)
         # With a full queue the wait is below, where a commit ends it; a poll would sit its time out.
         timeout = _POLL_SECONDS if room else 0.0
-        polled = membership.poll(self._consumer, timeout, self._settings.max_batch)
+        polled = membership.poll(self._consumer, timeout, self._batch_size.update())
         if polled:
             self._take(polled)
         elif not room:

@@ -131,7 +131,11 @@ def transactional_producer(kafka: KafkaSettings, stream: StreamSettings, name: s
         enable_idempotence=True,
         acks="all",
         compression_type=None if kafka.compression == "none" else kafka.compression,
-        linger_ms=5,
+        # A transaction is flushed as soon as its last record is handed over: waiting for more gains nothing.
+        linger_ms=0,
+        # The broker refuses a transaction's first partition while the markers of the one before are being written,
+        # which takes milliseconds; kafka-python sleeps so long (default: 100) before it asks again.
+        retry_backoff_ms=10,
         batch_size=256 << 10,
         max_request_size=stream.max_record_bytes + (1 << 20),
         max_block_ms=10_000,

@@ -28,16 +28,29 @@ def count(answers: Sequence[Answer], dead: str, now: datetime) -> None:
         dead: the topic of dead letters.
         now: when the transaction was made.
     """
-    releases = Counter(answer.outcome.release for answer in answers if isinstance(answer.outcome, Labelled))
-    for release, number in releases.items():
-        metrics.ANSWERS.labels(**release.names.model_dump()).inc(number)
+    outcomes: Counter[str] = Counter()
+    labels: Counter[str] = Counter()
+    failures: Counter[tuple[str, str]] = Counter()
+    # By identity: a batch knows one release object, and to hash a release for each event would cost more than the rest.
+    releases: dict[int, Labelled] = {}
+    released: Counter[int] = Counter()
     for answer in answers:
         if isinstance(answer.outcome, Labelled):
-            metrics.OUTCOMES.labels("labelled" if answer.outcome.certain else "uncertain").inc()
-            metrics.LABELS.labels(answer.outcome.top[0].colour.value).inc()
+            outcomes["labelled" if answer.outcome.certain else "uncertain"] += 1
+            labels[answer.outcome.top[0].colour.value] += 1
+            releases[id(answer.outcome.release)] = answer.outcome
+            released[id(answer.outcome.release)] += 1
         else:
             given_up = answer.publication is None or answer.publication.topic == dead
             kind = "rejected" if given_up else "postponed"
-            metrics.OUTCOMES.labels(kind).inc()
-            metrics.FAILURES.labels(kind, answer.outcome.reason.value).inc()
+            outcomes[kind] += 1
+            failures[kind, answer.outcome.reason.value] += 1
         metrics.LATENCY.observe(max(0.0, (now - answer.item.envelope.source.timestamp).total_seconds()))
+    for name, number in outcomes.items():
+        metrics.OUTCOMES.labels(name).inc(number)
+    for colour, number in labels.items():
+        metrics.LABELS.labels(colour).inc(number)
+    for (name, reason), number in failures.items():
+        metrics.FAILURES.labels(name, reason).inc(number)
+    for identity, number in released.items():
+        metrics.ANSWERS.labels(**releases[identity].release.names.model_dump()).inc(number)
