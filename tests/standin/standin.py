@@ -1,6 +1,7 @@
 """What the three stand-in models share: they wait as a GPU would, and answer from the middle of the photo.
 
-An embedding is (r, g, b, 1) of the middle pixel, scaled to length 1; the head names the nearest of the palette below.
+An embedding is (r, g, b, 1) of the middle pixel, scaled to length 1 and filled up with zeros to the configured width; the
+head names the nearest of the palette below.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class StandIn:
         parameters = json.loads(args["model_config"])["parameters"]
         self._batch = float(parameters["wait/batch_ms"]["string_value"]) / 1000
         self._item = float(parameters["wait/item_ms"]["string_value"]) / 1000
+        self.width = int(parameters.get("1/width", {"string_value": "4"})["string_value"])
 
     def execute(self, requests: list[Any]) -> list[Any]:
         started = time.monotonic()
@@ -47,14 +49,16 @@ class Image(StandIn):
     def answer(self, pixels: Any) -> Any:
         middle = pixels[:, pixels.shape[1] // 2, pixels.shape[2] // 2].astype(np.float32) / 255
         embedding = np.concatenate([middle, np.ones((len(middle), 1), np.float32)], axis=1)
-        return embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+        embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
+        # A wider embedding says no more, and costs on its way what a real encoder's costs.
+        return np.pad(embedding, ((0, 0), (0, self.width - 4)))
 
 
 class Text(StandIn):
     inputs, output = ("text",), "embedding"
 
     def answer(self, texts: Any) -> Any:
-        return np.full((len(texts), 4), 0.5)
+        return np.full((len(texts), self.width), self.width**-0.5)
 
 
 class Head(StandIn):

@@ -1,0 +1,1 @@
+"""One figure of the table, one module: each has ``measure(field)``."""

@@ -1,0 +1,40 @@
+"""Latency: event in to output readable, at half of the cold ceiling of the same run."""
+
+from __future__ import annotations
+
+from tests.benchmarks import models
+from tests.benchmarks.arithmetic import at_most, percentile
+from tests.benchmarks.field import Field
+from tests.benchmarks.figures.ceiling_cold import worker_rate
+from tests.benchmarks.pace import at_pace
+from tests.benchmarks.report import Row
+from worker.models.client import HEAD_MODEL, IMAGE_MODEL
+
+_CEILING_EVENTS = 800
+_SECONDS = 20.0
+
+
+def measure(field: Field) -> list[Row]:
+    """p99 over p50, and what of the p50 is not the stand-in's waiting."""
+    ceiling = worker_rate(field, _CEILING_EVENTS)
+    with field.fleet(field.standin) as fleet:
+        fleet.start()
+        seconds = at_pace(field, fleet, ceiling / 2, _SECONDS)
+    p50, p99 = percentile(seconds, 0.5) * 1000, percentile(seconds, 0.99) * 1000
+    waits = models.waits(field.standin.repository)
+    inference = waits[IMAGE_MODEL] + waits[HEAD_MODEL]
+    parts = {"p50, ms": p50, "p99, ms": p99, "events/s": ceiling / 2, "stand-in's waits, ms": inference}
+    note = (
+        "from the producer's send to a read_committed poll that returns the output; 100 kB JPEG by HTTP, nothing cached"
+    )
+    return [
+        Row("latency: p99 over p50", p99 / p50, at_most(3), parts=parts, note=note),
+        Row(
+            "latency: own share at p50",
+            p50 - inference,
+            at_most(25),
+            "ms",
+            parts={"share of the p50": (p50 - inference) / p50},
+            note="all but the stand-in's waits for image and head: Kafka three times, the photo, decoding, Redis, gRPC",
+        ),
+    ]

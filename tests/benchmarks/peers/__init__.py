@@ -1,0 +1,1 @@
+"""The same job, written the way the documentation of other stream libraries shows."""
