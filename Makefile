@@ -56,6 +56,17 @@ rivals: $(FULL)
 	@$(call TRAIN,prepare --data $(DATA))
 	@$(call TRAIN,rivals)
 
+## bench: the figures of docs/performance.md on real servers, 15 minutes; FIGURES="latency start" measures these
+.PHONY: bench
+FIGURES ?=
+bench: $(BASE)
+	@$(BIN)/python -m tests.benchmarks $(FIGURES)
+
+## profile: flame graphs of a running worker, runs/profiles/cold.svg and warm.svg
+.PHONY: profile
+profile: $(BASE)
+	@$(BIN)/python -m tests.benchmarks.profile
+
 ## lint: ruff and mypy
 .PHONY: lint
 lint: $(FULL)
@@ -86,7 +97,8 @@ lock: python
 	@$(COMPILE) $(UPGRADE) -c .local/lock/all.txt -o requirements/worker.txt pyproject.toml
 	@for extra in demo dev training; do \
 		$(COMPILE) $(UPGRADE) -c .local/lock/all.txt --extra $$extra -o requirements/$$extra.txt pyproject.toml; done
-	@$(COMPILE) $(UPGRADE) -o requirements/triton.txt requirements/triton.in
+	@for environment in triton bench; do \
+		$(COMPILE) $(UPGRADE) -o requirements/$$environment.txt requirements/$$environment.in; done
 
 ## clean: stop the stack; remove its data, the tests' left-overs and caches
 .PHONY: clean

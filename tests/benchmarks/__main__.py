@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import signal
+import sys
 import time
 from collections.abc import Sequence
 from typing import Annotated
@@ -58,6 +60,8 @@ def main(
     unknown = [name for name in names if name not in FIGURES]
     if unknown:
         raise typer.BadParameter(f"no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
+    # As Ctrl+C does: the servers are stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     described = machine.describe()
     started = time.monotonic()
     entries = measure(names)

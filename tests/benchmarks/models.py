@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local.steps import REPOSITORY
-from tests.support.fixtures import STANDIN
 from worker.models.client import HEAD_MODEL, IMAGE_MODEL, TEXT_MODEL
 from worker.models.releases import Release
 from worker.models.repository import Repository
 
+STANDIN = REPOSITORY / "tests" / "standin"
 WIDTH = 512
 """Of the stand-in's embeddings: as CLIP ViT-B/32 has them."""
 
