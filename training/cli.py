@@ -19,7 +19,7 @@ from training import runs
 from training.devices import Device, device
 from training.evaluation.cli import evaluate
 from training.stages import towers
-from training.stages.cli import export, rivals
+from training.stages.cli import card, export, rivals
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -198,6 +198,7 @@ def _stage(
 app.command()(rivals)
 app.command()(export)
 app.command()(evaluate)
+app.command()(card)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -9,7 +9,7 @@ import onnx
 from onnx import parser
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from training.serving.repository import HEAD, IMAGE, TEXT, activate, add_version
+from training.serving.repository import HEAD, IMAGE, TEXT, WHEEL, Wrapping, activate, add_version
 from worker.colours import Colour
 
 WIDTH, SIDE, LENGTH = 18, 4, 6
@@ -39,7 +39,7 @@ head (float[n,{WIDTH}] image_embedding, float[n,{WIDTH}] text_embedding) => (flo
 }}"""
 
 
-def build(repository: Path, work: Path) -> None:
+def build(repository: Path, work: Path, wrapping: Wrapping = WHEEL) -> None:
     """A complete repository with version 1 of each model, made active."""
     work.mkdir(parents=True, exist_ok=True)
     for name, text in ((IMAGE, _IMAGE), (TEXT, _TEXT), (HEAD, _HEAD)):
@@ -57,6 +57,7 @@ def build(repository: Path, work: Path) -> None:
         1,
         {"model.onnx": work / f"{IMAGE}.onnx", "golden.npz": golden},
         {"side": str(SIDE), "width": str(WIDTH)},
+        wrapping=wrapping,
     )
     text = add_version(
         repository,
@@ -64,6 +65,7 @@ def build(repository: Path, work: Path) -> None:
         1,
         {"model.onnx": work / f"{TEXT}.onnx", "golden.npz": golden, "tokenizer.json": work / "tokenizer.json"},
         {"width": str(WIDTH)},
+        wrapping=wrapping,
     )
     add_version(
         repository,
@@ -71,5 +73,6 @@ def build(repository: Path, work: Path) -> None:
         1,
         {"model.onnx": work / f"{HEAD}.onnx", "golden.npz": golden},
         {"image_fingerprint": image, "text_fingerprint": text, "labels": ",".join(Colour), "threshold": "0.5"},
+        wrapping=wrapping,
     )
     activate(repository, image=1, text=1, head=1)

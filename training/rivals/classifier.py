@@ -37,7 +37,7 @@ class RivalSettings:
     """
 
     network: str = "mobilenetv3_small_100"
-    steps: int = 700
+    steps: int = 600
     batch: int = 64
     side: int = 96
     rate: float = 3e-3

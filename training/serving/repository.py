@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import onnxruntime
 from google.protobuf import text_format  # type: ignore[import-untyped]
@@ -42,6 +43,28 @@ class Interface:
     delay: int
     code: str
 
+
+Flavour = Literal["wheel", "container"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapping:
+    """Which of Triton's backends runs the graphs; the graphs, and so the fingerprints, are the same.
+
+    Parameters:
+        flavour: ``wheel`` runs all of them by ``model.py`` (the server from PyPI has the python backend only);
+            ``container`` runs image encoder and head by the onnxruntime backend of NVIDIA's image, and the text
+            encoder, which needs its tokenizer, by ``model.py`` (its Python then needs onnxruntime and tokenizers).
+        tensorrt: the image encoder on GPUs, by TensorRT in half precision.
+    """
+
+    flavour: Flavour = "wheel"
+    tensorrt: bool = False
+
+
+WHEEL = Wrapping()
+ENGINES = "/var/cache/tensorrt"
+"""Folder inside the container for TensorRT's engines; mount a volume there."""
 
 _FLOAT = DataType.TYPE_FP32
 INTERFACES: dict[str, Interface] = {
@@ -79,7 +102,13 @@ def read_config(repository: Path, model: str) -> ModelConfig:
 
 
 def add_version(
-    repository: Path, model: str, version: int, files: Mapping[str, Path], values: Mapping[str, str]
+    repository: Path,
+    model: str,
+    version: int,
+    files: Mapping[str, Path],
+    values: Mapping[str, str],
+    *,
+    wrapping: Wrapping = WHEEL,
 ) -> str:
     """Put a version beside those that are there.
 
@@ -89,12 +118,14 @@ def add_version(
         version: a number that is not in use, or one to write over.
         files: name in the version's folder -> file to copy: ``model.onnx``, ``golden.npz``, ``tokenizer.json``.
         values: the version's parameters without fingerprint, e.g. ``{"side": "112", "width": "256"}``.
+        wrapping: how Triton runs it; the same for all versions of a model.
 
     Returns:
         the version's fingerprint.
 
     Raises:
-        ValueError: the graph's inputs and outputs are not those that the model's configuration promises.
+        ValueError: the graph's inputs and outputs are not those that the model's configuration promises, or the
+            repository's other versions are wrapped in another way.
     """
     interface, folder = INTERFACES[model], repository / model / str(version)
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,6 +135,10 @@ def add_version(
     _check_graph(folder / "model.onnx", model)
     mark = fingerprint(folder)
     config = read_config(repository, model)
+    if wrapping.flavour == "container" and model != TEXT:
+        _wrap(config, folder / "model.onnx", gpu=wrapping.tensorrt and model == IMAGE)
+    elif config.backend != "python":
+        raise ValueError(f"{repository / model} is made for Triton's container; export with --flavour container")
     served = config.version_policy.specific.versions
     if version not in served:
         served.append(version)
@@ -142,6 +177,34 @@ def _new_config(model: str) -> ModelConfig:
     batching.max_queue_delay_microseconds = interface.delay
     batching.priority_levels, batching.default_priority_level = 2, 1
     return config
+
+
+def _wrap(config: ModelConfig, graph: Path, *, gpu: bool) -> None:
+    """For the onnxruntime backend, which wants the graph's own dimensions instead of -1."""
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    if config.backend == "python" and config.version_policy.specific.versions:
+        raise ValueError(f"{config.name} is made for Triton's wheel; export into a repository of its own")
+    for tensors, promised in ((session.get_inputs(), config.input), (session.get_outputs(), config.output)):
+        dims = {tensor.name: [size if isinstance(size, int) else -1 for size in tensor.shape[1:]] for tensor in tensors}
+        for tensor in promised:
+            if config.backend == "onnxruntime" and list(tensor.dims) != dims[tensor.name]:
+                was = f"{list(tensor.dims)}, this version's are {dims[tensor.name]}"
+                raise ValueError(f"{config.name}: the other versions' {tensor.name} is {was}; use another repository")
+            del tensor.dims[:]
+            tensor.dims.extend(dims[tensor.name])
+    config.backend, config.platform, config.default_model_filename = "onnxruntime", "onnxruntime_onnx", "model.onnx"
+    if not gpu:
+        return
+    config.instance_group[0].kind = ModelInstanceGroup.KIND_GPU
+    del config.optimization.execution_accelerators.gpu_execution_accelerator[:]
+    accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
+    # An engine takes minutes to build; kept, it is built once a GPU type.
+    for key, value in (
+        ("precision_mode", "FP16"),
+        ("trt_engine_cache_enable", "1"),
+        ("trt_engine_cache_path", ENGINES),
+    ):
+        accelerator.parameters[key] = value
 
 
 def _write_config(repository: Path, config: ModelConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from training.data.labels import LABELS
 from training.serving import repository
 from training.towers import tokenizer as bpe
 from training.towers.serving import Served
+
+Shrink = Callable[[Path, Path], None]
 
 PARITY = 1e-4
 """Largest absolute difference allowed between PyTorch and onnxruntime."""
@@ -89,8 +92,13 @@ def golden_titles() -> list[str]:
     ]
 
 
-def export(model: Served, folder: Path) -> dict[str, float]:
+def export(model: Served, folder: Path, shrink: Shrink | None = None) -> dict[str, float]:
     """Write ``<model>/1/{model.onnx,golden.npz}`` and the tokenizer below ``folder``.
+
+    Parameters:
+        model: the towers and the head.
+        folder: of the graphs.
+        shrink: may put another graph in the place of the image encoder's, when encoder and head are there.
 
     Returns:
         the parity of each graph.
@@ -116,6 +124,13 @@ def export(model: Served, folder: Path) -> dict[str, float]:
         "probabilities",
         paths["colour_head"] / "model.onnx",
     )
+    if shrink is not None:
+        shrink(paths["colour_image"] / "model.onnx", paths["colour_head"] / "model.onnx")
+        # What is promised is what will be served, in float or in int8.
+        session = onnxruntime.InferenceSession(str(paths["colour_image"] / "model.onnx"))
+        image = torch.from_numpy(session.run(["embedding"], {"pixels": pictures})[0])
+        with torch.inference_mode():
+            probabilities = model.head(image, text_or_none)
     shutil.copyfile(model.tokenizer, paths["colour_text"] / "tokenizer.json")
     np.savez_compressed(paths["colour_image"] / "golden.npz", pixels=pictures, embedding=image.numpy())
     np.savez_compressed(
@@ -133,13 +148,25 @@ def export(model: Served, folder: Path) -> dict[str, float]:
     return parity
 
 
-def release(model: Served, work: Path, target: Path, version: int = 1) -> dict[str, float]:
+def release(
+    model: Served,
+    work: Path,
+    target: Path,
+    version: int = 1,
+    *,
+    wrapping: repository.Wrapping = repository.WHEEL,
+    shrink: Shrink | None = None,
+) -> dict[str, float]:
     """Export, and put the three graphs as ``version`` into the model repository at ``target``, active.
+
+    Parameters:
+        wrapping: which of Triton's backends runs the graphs.
+        shrink: see ``export``.
 
     Returns:
         the parity of each graph.
     """
-    parity = export(model, work)
+    parity = export(model, work, shrink)
 
     def files(name: str) -> dict[str, Path]:
         return {
@@ -150,9 +177,16 @@ def release(model: Served, work: Path, target: Path, version: int = 1) -> dict[s
 
     width = str(model.width)
     image = repository.add_version(
-        target, repository.IMAGE, version, files(repository.IMAGE), {"side": str(model.side), "width": width}
+        target,
+        repository.IMAGE,
+        version,
+        files(repository.IMAGE),
+        {"side": str(model.side), "width": width},
+        wrapping=wrapping,
     )
-    text = repository.add_version(target, repository.TEXT, version, files(repository.TEXT), {"width": width})
+    text = repository.add_version(
+        target, repository.TEXT, version, files(repository.TEXT), {"width": width}, wrapping=wrapping
+    )
     repository.add_version(
         target,
         repository.HEAD,
@@ -164,6 +198,7 @@ def release(model: Served, work: Path, target: Path, version: int = 1) -> dict[s
             "labels": ",".join(model.labels),
             "threshold": f"{model.threshold:.3f}",
         },
+        wrapping=wrapping,
     )
     repository.activate(target, image=version, text=version, head=version)
     return parity

@@ -27,10 +27,14 @@ from torch import Tensor
 from training.config import Config
 from training.data import splits
 from training.data import store as stores
+from training.data.cutouts import Pixels
 from training.data.labels import LABELS
+from training.data.loader import Batch, Pictures, batches
 from training.data.sources import Skipped
 from training.devices import Device, save
+from training.serving.repository import Wrapping
 from training.stages import encoder, export, head, pseudo, scratch, text
+from training.stages.quantise import Quantised, quantise
 from training.towers import serving
 from training.towers import tokenizer as bpe
 from training.towers.bases import tokenizer_of
@@ -38,6 +42,8 @@ from training.towers.clip import create, has_weights, prototypes, statistics
 
 # Titles whose colour word the label bears out teach the text tower how shops write.
 _CERTAIN = 0.9
+# Composed pictures that int8's ranges are taken from, and those that it is measured on.
+_CALIBRATION, _MEASURED = 256, 1024
 CPU = Device(torch.device("cpu"))
 
 
@@ -170,9 +176,37 @@ def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trai
     return trained
 
 
-def release(out: Path, repository: Path, version: int) -> dict[str, float]:
-    """Export the model and make it the repository's active release; returns each graph's distance from PyTorch."""
-    return export.release(serving.load(out / "model"), out / "onnx", repository, version)
+def release(
+    config: Config, out: Path, repository: Path, version: int, *, wrapping: Wrapping, quantize: bool = False
+) -> tuple[dict[str, float], Quantised | None]:
+    """Export the model and make it the repository's active release.
+
+    Returns:
+        each graph's distance from PyTorch, and what int8 costs and brings if that was asked for.
+    """
+    small: list[Quantised] = []
+
+    def shrink(image: Path, classifier: Path) -> None:
+        learnt, _ = _composed(config, out, _CALIBRATION, held=False)
+        pictures, truth = _composed(config, out, _MEASURED, held=True)
+        small.append(quantise(image, classifier, calibration=learnt, pictures=pictures, truth=truth))
+
+    model = serving.load(out / "model")
+    parity = export.release(
+        model, out / "onnx", repository, version, wrapping=wrapping, shrink=shrink if quantize else None
+    )
+    return parity, small[0] if small else None
+
+
+def _composed(config: Config, out: Path, count: int, *, held: bool) -> tuple[Pixels, NDArray[np.int64]]:
+    """Composed pictures of held-out or of other items, uint8 [count, side, side, 3], and their labels' numbers."""
+    split = splits.of_store(out / "store").cutouts
+    mine = split if held and split.any() else ~split
+    targets = np.load(out / "store" / "targets.npy") * mine[:, None]
+    mix = replace(config.mix, street=0.0)
+    stream = batches(Pictures(out / "store", config.served_side, count, mix=mix, seed=int(held), targets=targets), 0)
+    batch = Batch(*next(stream))
+    return batch.pixels.numpy(), batch.target.argmax(1).numpy()
 
 
 def drawn(store: Path, fraction: float, seed: int) -> NDArray[np.float32]:
