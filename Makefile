@@ -49,6 +49,7 @@ model: $(FULL)
 	@$(call TRAIN,head)
 	@$(call TRAIN,export --repository $(OUT)/triton_models)
 	@$(BIN)/colour-train evaluate --data $(DATA)/listings-dev.parquet --repository $(OUT)/triton_models --model $(OUT) --out $(OUT)/report
+	@$(BIN)/colour-train card --out $(OUT) --repository $(OUT)/triton_models
 
 ## rivals: train the rivals on the same data, 10 minutes each on one core; the next report of `make model` shows them
 .PHONY: rivals
