@@ -242,7 +242,8 @@ def test_twenty_swaps_under_full_load(
         print(  # noqa: T201 - a measurement that is asked for by hand
             f"\n20 swaps, {len(outputs)} events, answered by head {named}; an activation took "
             f"{np.median([ended - began for began, ended in spans + behind]):.1f} s (median); p99 in steady state "
-            f"{percentile(steady_state):.0f} ms, from the begin of a swap to 3 s after it {percentile(swaps):.0f} ms"
+            f"{percentile(steady_state):.0f} ms, from the begin of a swap to 3 s after it {percentile(swaps):.0f} ms "
+            f"({percentile(swaps) / percentile(steady_state):.2f} times)"
         )
 
 
