@@ -31,10 +31,7 @@ def event(name: str, **fields: Any) -> bytes:
 
 def poison() -> dict[str, tuple[bytes, str]]:
     """Name -> value, and the reason for which it must be given up."""
-    # The reason may quote the first bytes of a file, which name its format; nothing of what follows.
-    huge = base64.b64encode(b"no picture: " + MARK.encode() * 600_000).decode()[
-        :8_000_000
-    ]  # with the rest just below 8 MiB
+    huge = base64.b64encode(MARK.encode() * 600_000).decode()[:8_000_000]  # with the rest just below 8 MiB
     return {
         "invalid-utf-8": (event("x").replace(MARK.encode(), MARK.encode() + b"\xff\xfe"), "malformed_json"),
         "lone-surrogate": (event("x").replace(MARK.encode(), MARK.encode() + b"\\ud800"), "malformed_json"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageFile, JpegImagePlugin, TiffImagePlugin
 
 from worker.errors import Reason, Rejected
+from worker.images import foreign
 
 # Bytes of memory a pixel while a file is decoded at full size, buffers of the codec included. Measured: PNG 4.3 to 9.3,
 # WebP 16.3, AVIF 9.7 at 8 bits, TIFF 4.3 to 8.4, BMP 4.3; tests/unit/images/test_decode_memory.py holds them to it.
@@ -59,7 +60,7 @@ def sniff(data: bytes) -> str:
         return "TIFF"
     if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis", b"mif1", b"msf1"):
         return "AVIF"
-    raise Rejected(Reason.NOT_AN_IMAGE, f"the file begins with {data[:12]!r}: no kind of picture that is read here")
+    raise Rejected(Reason.NOT_AN_IMAGE, f"the file is {foreign.kind(data)}: no picture that is read here")
 
 
 def describe(image: Image.Image) -> str:
@@ -144,6 +145,6 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile, limits: DecodeLimits) -> N
         raise Rejected(Reason.UNUSABLE_IMAGE, f"a TIFF with compression {str(compression)[:20]!r}; only 'raw' is read")
     tile = image.tag_v2.get(_TIFF_TILE_WIDTH, 0), image.tag_v2.get(_TIFF_TILE_LENGTH, 0)
     if not all(isinstance(size, int) for size in tile):
-        raise Rejected(Reason.TRUNCATED_IMAGE, f"a TIFF with tiles of {str(tile)[:100]}")
+        raise Rejected(Reason.TRUNCATED_IMAGE, "a TIFF with tiles whose sizes are no numbers")
     if tile[0] * tile[1] > limits.max_memory // _BYTES_PER_PIXEL["TIFF"]:
         raise Rejected(Reason.DECOMPRESSION_BOMB, f"a TIFF with tiles of {tile[0]}x{tile[1]}")

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.unit.images.pictures import encode, plain
-from worker.errors import Rejected
+from worker.errors import Reason, Rejected
 from worker.images import DecodeLimits, decode
 
 
@@ -50,3 +50,10 @@ def _cost(data: bytes, limits: DecodeLimits, side: int) -> Cost:
 def _memory(field: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith(field))
+
+
+def assert_bounded(found: dict[str, Cost]) -> None:
+    """Every end has a reason, and none was dear: at most 3 s of CPU and 64 MiB each."""
+    reasons = {reason.value for reason in Reason}
+    assert {name: cost for name, cost in found.items() if cost.outcome not in {"pixels", *reasons}} == {}
+    assert {name: cost for name, cost in found.items() if cost.seconds > 3 or cost.peak > 64 << 20} == {}
