@@ -1,5 +1,5 @@
 """Fixtures of this folder."""
 
-from tests.support.fixtures import make_workers, standin
+from tests.support.fixtures import deployment, make_workers, standin
 
-__all__ = ["make_workers", "standin"]
+__all__ = ["deployment", "make_workers", "standin"]

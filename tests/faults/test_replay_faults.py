@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pytest
 
 from deploy.local.kafka import KafkaServer
-from deploy.local.redis import RedisServer
 from deploy.local.triton import TritonServer
 from tests.support import events
 from tests.support.fixtures import Workers
@@ -20,16 +19,8 @@ pytestmark = pytest.mark.faults
 Make = Callable[..., Workers]
 
 
-@pytest.fixture
-def deployment(kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Make) -> Deployment:
-    """Topics of this test's own; no live worker."""
-    made = make_workers(kafka, redis, standin).deployment
-    kafka.create_topics([made.created, made.coloured, made.dead])
-    return made
-
-
 def wait_for_answers(deployment: Deployment, run: str, number: int, process: Replay) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 100
     while len(answers(deployment, run)) < number:
         assert time.monotonic() < deadline, process.notes
         time.sleep(0.2)
@@ -38,7 +29,7 @@ def wait_for_answers(deployment: Deployment, run: str, number: int, process: Rep
 def assert_exactly_once(deployment: Deployment, run: str, keys: list[str], output: str) -> None:
     """One output for each event, and the summary counts them all, over every process that took part."""
     # The open transaction of a process that was killed hides what others wrote behind it until Kafka aborts it.
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 100
     while len(found := answers(deployment, run)) < len(keys) and time.monotonic() < deadline:
         time.sleep(1)
     assert Counter(answer["listing_id"] for answer in found) == Counter(keys)

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from rich.console import Console
 
 from deploy.local.kafka import KafkaServer
 from deploy.local.redis import RedisServer
@@ -32,7 +33,7 @@ def test_every_event_has_one_right_answer_in_order(
 ) -> None:
     servers = Servers(kafka, redis, standin)
     fault = Fault(inflict.__name__, inflict)
-    result = rounds.single(servers, tmp_path, fault, events=1_000, rate=150, chance=Random(1))
+    result = rounds.single(servers, tmp_path, fault, events=1_000, rate=150, chance=Random(1), console=Console())
     assert (result.lost, result.duplicated, result.disordered, result.wrong, result.died) == (0, 0, 0, 0, 0)
 
 

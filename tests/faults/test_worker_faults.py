@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,122 +12,126 @@ from deploy.local.redis import RedisServer
 from deploy.local.triton import TritonServer
 from tests.support import events
 from tests.support.fixtures import Workers
-from tests.support.reading import Answers, Reader
+from tests.support.reading import Reader
+from tests.support.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.faults
-Make = Callable[..., Workers]
 
 
-def assert_exactly_once(answers: Answers, keys: Sequence[str]) -> None:
-    """Each key has one output, and there is nothing else."""
-    assert set(keys) - answers.counts.keys() == set()
-    assert answers.duplicates == {}
-    assert answers.dead == []
+class Stage:
+    """Workers under traffic, and a downstream reader.
+
+    Parameters:
+        workers: none of them started; the first one is, here.
+    """
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._keys: list[str] = []
+        self.worker = workers.start()
+        self.reader: Reader = workers.reader()
+
+    def publish(self, count: int) -> None:
+        """So many new listings."""
+        deployment = self._workers.deployment
+        self._keys += events.publish(deployment.bootstrap, deployment.created, events.many(count))
+
+    def join(self) -> WorkerProcess:
+        """Another worker, which is not waited for."""
+        return self._workers.start(ready=False)
+
+    def reach(self, count: int = 100) -> None:
+        """Return in the midst of the work, when so many are answered."""
+        self.reader.until(lambda answers: len(answers.coloured) >= count, timeout=120)
+
+    def assert_exactly_once(self) -> None:
+        """Each listing gets one output, and there is nothing else."""
+        answers = self.reader.all_of(self._keys, timeout=150)
+        assert set(self._keys) - answers.counts.keys() == set()
+        assert answers.duplicates == {}
+        assert answers.dead == []
 
 
-def started(reader: Reader, count: int = 100) -> None:
-    """Wait until the worker is in the middle of its work."""
-    reader.until(lambda answers: len(answers.coloured) >= count)
+@pytest.fixture
+def stage(
+    kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Callable[..., Workers]
+) -> Iterator[Stage]:
+    """One worker on Kafka, Redis and Triton, and no traffic yet."""
+    made = Stage(make_workers(kafka, redis, standin))
+    with made.reader:
+        yield made
 
 
-def test_a_killed_worker_loses_and_doubles_nothing(
-    kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Make
+def test_a_killed_worker_loses_and_doubles_nothing(stage: Stage) -> None:
+    stage.publish(3000)
+    worker = stage.worker
+    for done in (300, 1200):
+        stage.reach(done)
+        worker.kill()
+        worker = stage.join()
+    stage.assert_exactly_once()
+
+
+def test_workers_that_join_and_leave_share_the_work_without_overlap(stage: Stage) -> None:
+    stage.publish(4000)
+    stage.reach()
+    stage.join()
+    third = stage.join()
+    stage.reach(1000)
+    stage.worker.terminate()
+    stage.reach(2000)
+    third.kill()
+    stage.assert_exactly_once()
+
+
+def test_a_worker_that_wakes_as_a_zombie_is_fenced(stage: Stage) -> None:
+    stage.publish(3000)
+    stage.reach()
+    stage.worker.pause()
+    stage.join()
+    stage.reach(1500)
+    stage.worker.resume()
+    stage.assert_exactly_once()
+    stage.worker.wait_ready()
+
+
+def test_triton_away_for_longer_than_the_session_costs_time_no_event_and_no_place_in_the_group(
+    stage: Stage, standin: TritonServer
 ) -> None:
-    workers = make_workers(kafka, redis, standin)
-    worker = workers.start()
-    with workers.reader() as reader:
-        keys = events.publish(kafka.bootstrap, workers.deployment.created, events.many(3000))
-        for done in (300, 1200):
-            started(reader, done)
-            worker.kill()
-            worker = workers.start(ready=False)
-        assert_exactly_once(reader.all_of(keys, timeout=90), keys)
+    stage.publish(2000)
+    stage.reach()
+    standin.kill()
+    stage.worker.wait_for("neighbour_away")
+    time.sleep(8)  # the session timeout is 6 s
+    assert stage.worker.healthy()
+    standin.start()
+    stage.assert_exactly_once()
+    assert stage.worker.running
+    said = stage.worker.log.read_text()
+    assert '"event": "partitions_lost"' not in said
+    assert '"event": "partitions_revoked"' not in said
 
 
-def test_workers_that_join_and_leave_share_the_work_without_overlap(
-    kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Make
-) -> None:
-    workers = make_workers(kafka, redis, standin)
-    first = workers.start()
-    with workers.reader() as reader:
-        keys = events.publish(kafka.bootstrap, workers.deployment.created, events.many(4000))
-        started(reader)
-        workers.start(ready=False)
-        third = workers.start(ready=False)
-        started(reader, 1000)
-        first.terminate()
-        started(reader, 2000)
-        third.kill()
-        assert_exactly_once(reader.all_of(keys, timeout=120), keys)
+def test_redis_killed_and_back_costs_no_event(stage: Stage, redis: RedisServer) -> None:
+    stage.publish(2000)
+    stage.reach()
+    redis.kill()
+    stage.worker.wait_for("cache_away")
+    redis.start()
+    stage.assert_exactly_once()
 
 
-def test_a_worker_that_wakes_as_a_zombie_is_fenced(
-    kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Make
-) -> None:
-    workers = make_workers(kafka, redis, standin)
-    zombie = workers.start()
-    with workers.reader() as reader:
-        keys = events.publish(kafka.bootstrap, workers.deployment.created, events.many(3000))
-        started(reader)
-        zombie.pause()
-        workers.start(ready=False)
-        started(reader, 1500)
-        zombie.resume()
-        assert_exactly_once(reader.all_of(keys, timeout=120), keys)
-        zombie.wait_ready()
-
-
-def test_triton_killed_and_back_costs_time_and_no_event(
-    kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Make
-) -> None:
-    workers = make_workers(kafka, redis, standin)
-    worker = workers.start()
-    with workers.reader() as reader:
-        keys = events.publish(kafka.bootstrap, workers.deployment.created, events.many(2000))
-        started(reader)
-        standin.kill()
-        worker.wait_for("neighbour_away")
-        assert worker.healthy()
-        standin.start()
-        assert_exactly_once(reader.all_of(keys, timeout=90), keys)
-    assert worker.running
-
-
-def test_redis_killed_and_back_costs_no_event(
-    kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Make
-) -> None:
-    workers = make_workers(kafka, redis, standin)
-    worker = workers.start()
-    with workers.reader() as reader:
-        keys = events.publish(kafka.bootstrap, workers.deployment.created, events.many(2000))
-        started(reader)
-        redis.kill()
-        worker.wait_for("cache_away")
-        redis.start()
-        assert_exactly_once(reader.all_of(keys, timeout=90), keys)
-
-
-def test_a_stalled_redis_slows_nobody_down_for_long(
-    kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Make
-) -> None:
-    workers = make_workers(kafka, redis, standin)
-    worker = workers.start()
+def test_a_stalled_redis_slows_nobody_down_for_long(stage: Stage, redis: RedisServer) -> None:
     redis.pause()
-    with workers.reader() as reader:
-        keys = events.publish(kafka.bootstrap, workers.deployment.created, events.many(1000))
-        assert_exactly_once(reader.all_of(keys, timeout=90), keys)
-    worker.wait_for("cache_away")
+    stage.publish(1000)
+    stage.assert_exactly_once()
+    stage.worker.wait_for("cache_away")
 
 
-def test_kafka_killed_and_back_loses_and_doubles_nothing(
-    kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Make
-) -> None:
-    workers = make_workers(kafka, redis, standin)
-    worker = workers.start()
-    with workers.reader() as reader:
-        keys = events.publish(kafka.bootstrap, workers.deployment.created, events.many(3000))
-        started(reader)
-        kafka.kill()
-        kafka.start()
-        assert_exactly_once(reader.all_of(keys, timeout=150), keys)
-    assert worker.running
+def test_kafka_killed_and_back_loses_and_doubles_nothing(stage: Stage, kafka: KafkaServer) -> None:
+    stage.publish(3000)
+    stage.reach()
+    kafka.kill()
+    kafka.start()
+    stage.assert_exactly_once()
+    assert stage.worker.running

@@ -70,3 +70,13 @@ def make_workers(tmp_path: Path) -> Iterator[Callable[..., Workers]]:
     for workers in made:
         for worker in workers.started:
             worker.kill()
+
+
+@pytest.fixture
+def deployment(
+    kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Callable[..., Workers]
+) -> Deployment:
+    """Topics of this test's own; no worker."""
+    made: Deployment = make_workers(kafka, redis, standin).deployment
+    kafka.create_topics([made.created, made.coloured, made.dead])
+    return made

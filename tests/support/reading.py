@@ -71,7 +71,7 @@ class Reader:
     ) -> None:
         self._consumer.close()
 
-    def until(self, condition: Callable[[Answers], bool], timeout: float = 60) -> Answers:
+    def until(self, condition: Callable[[Answers], bool], timeout: float = 100) -> Answers:
         """Read on until ``condition`` holds.
 
         Raises:
@@ -86,7 +86,7 @@ class Reader:
             self._read(200)
         return self.answers
 
-    def all_of(self, keys: Iterable[str], timeout: float = 60) -> Answers:
+    def all_of(self, keys: Iterable[str], timeout: float = 100) -> Answers:
         """Read until each key has an answer, and then to the end, so that a duplicate would be seen too."""
         wanted = set(keys)
         self.until(lambda answers: wanted <= answers.counts.keys(), timeout)

@@ -9,10 +9,11 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from tests.support.worker_process import Deployment
 
@@ -143,3 +144,18 @@ def answers(deployment: Deployment, run: str, topic: str | None = None) -> list[
 def places(found: list[dict[str, Any]]) -> list[tuple[int, int]]:
     """(partition, offset) of the events that outputs answer, sorted."""
     return sorted((answer["source"]["partition"], answer["source"]["offset"]) for answer in found)
+
+
+def send(
+    deployment: Deployment, found: list[dict[str, Any]], *, partition: int = 0, at: datetime | None = None
+) -> None:
+    """Publish listings to one partition, with a given timestamp."""
+    producer = KafkaProducer(bootstrap_servers=deployment.bootstrap)
+    milliseconds = None if at is None else int(at.timestamp() * 1000)
+    for event in found:
+        producer.send(
+            deployment.created, key=event["listing_id"].encode(), value=json.dumps(event).encode(),
+            partition=partition, timestamp_ms=milliseconds,
+        )  # fmt: skip
+    producer.flush(30)
+    producer.close()

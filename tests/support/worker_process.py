@@ -91,7 +91,7 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def wait_ready(self, timeout: float = 40) -> None:
+    def wait_ready(self, timeout: float = 90) -> None:
         """Return once ``/readyz`` says yes.
 
         Raises:
@@ -106,7 +106,7 @@ class WorkerProcess:
                 raise TimeoutError(f"the worker was not ready within {timeout} s:\n{self.tail()}")
             time.sleep(0.1)
 
-    def wait_for(self, event: str, timeout: float = 30) -> None:
+    def wait_for(self, event: str, timeout: float = 60) -> None:
         """Return once the log has this event."""
         deadline = time.monotonic() + timeout
         while f'"event": "{event}"' not in self.log.read_text():
@@ -133,7 +133,7 @@ class WorkerProcess:
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
-    def terminate(self, timeout: float = 15) -> int:
+    def terminate(self, timeout: float = 45) -> int:
         """SIGTERM; returns the exit code once it has drained."""
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout)

@@ -10,6 +10,7 @@ from random import Random
 
 from redis import Redis
 
+from deploy.local.server import Server
 from tests.faults.campaign.field import Field
 from tests.faults.campaign.tally import open_transaction
 from tests.support.worker_process import WorkerProcess
@@ -74,16 +75,12 @@ def zombie(field: Field, chance: Random) -> None:
 
 def kafka_killed(field: Field, chance: Random) -> None:
     """``kill -9`` of the broker, some seconds without, and a start on the same data."""
-    field.servers.kafka.kill()
-    time.sleep(chance.uniform(0, 3))
-    field.servers.kafka.start()
+    _outage(field.servers.kafka, chance.uniform(0, 3))
 
 
 def kafka_gone(field: Field, chance: Random) -> None:
     """``kill -9`` of the broker, and longer without than a producer keeps a record (20 s)."""
-    field.servers.kafka.kill()
-    time.sleep(chance.uniform(21, 26))
-    field.servers.kafka.start()
+    _outage(field.servers.kafka, chance.uniform(21, 26))
 
 
 def kafka_restarted(field: Field, chance: Random) -> None:
@@ -93,16 +90,12 @@ def kafka_restarted(field: Field, chance: Random) -> None:
 
 def triton_killed(field: Field, chance: Random) -> None:
     """``kill -9`` of Triton, some seconds without, and a start."""
-    field.servers.triton.kill()
-    time.sleep(chance.uniform(1, 5))
-    field.servers.triton.start()
+    _outage(field.servers.triton, chance.uniform(1, 5))
 
 
 def redis_killed(field: Field, chance: Random) -> None:
     """``kill -9`` of Redis: it comes back empty."""
-    field.servers.redis.kill()
-    time.sleep(chance.uniform(0, 3))
-    field.servers.redis.start()
+    _outage(field.servers.redis, chance.uniform(0, 3))
 
 
 def redis_stalled(field: Field, chance: Random) -> None:
@@ -141,6 +134,12 @@ FAULTS = tuple(
         redis_garbage,
     )
 )
+
+
+def _outage(server: Server, seconds: float) -> None:
+    server.kill()
+    time.sleep(seconds)
+    server.start()
 
 
 def _spoil(client: Redis, key: bytes, chance: Random) -> None:

@@ -65,6 +65,7 @@ class Field:
         self.peak_megabytes = 0.0
         self._watching = threading.Event()
         self._lock = threading.Lock()
+        servers.kafka.create_topics([self.deployment.created, self.deployment.coloured, self.deployment.dead])
         try:
             for _ in range(workers):
                 self.add()
@@ -78,9 +79,11 @@ class Field:
         self._watch.start()
         self.traffic: Traffic | None = None
 
-    def begin(self, count: int, rate: float) -> None:
-        """Start the traffic."""
-        self.traffic = Traffic(self.deployment, count=count, rate=rate, answered=lambda: self.tally.answered)
+    def begin(self, count: int, rate: float, *, max_ahead: int = 5_000) -> None:
+        """Start the traffic; see ``Traffic``."""
+        self.traffic = Traffic(
+            self.deployment, count=count, rate=rate, answered=lambda: self.tally.answered, max_ahead=max_ahead
+        )
         self.traffic.start()
 
     def allow(self, published: int) -> None:

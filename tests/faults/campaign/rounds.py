@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 
+from rich.console import Console
+
 from tests.faults.campaign.faults import Fault
 from tests.faults.campaign.field import Field, Servers
+from tests.faults.campaign.progress import Progress
 from tests.faults.campaign.tally import written
+
+MOST_MEGABYTES = 600.0
+"""Of resident memory, for one worker at any time, whatever waits and whatever fails."""
 
 _PATIENCE = 120.0
 """Seconds after the last event was published after which what is missing counts as lost."""
+
+_BACKLOG_PATIENCE = 900.0
+""":data:`_PATIENCE` where everything was published before the worker began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +71,41 @@ class Result:
     @property
     def sound(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.lost or self.duplicated or self.disordered or self.wrong or self.died)
+        broken = self.lost or self.duplicated or self.disordered or self.wrong or self.died
+        return not broken and self.peak_megabytes < MOST_MEGABYTES
 
 
-def single(servers: Servers, folder: Path, fault: Fault, *, events: int, rate: float, chance: Random) -> Result:
+def single(
+    servers: Servers, folder: Path, fault: Fault, *, events: int, rate: float, chance: Random, console: Console
+) -> Result:
     """One fault in the midst of steady traffic."""
-    return _round(servers, folder, fault.name, [(events // 5, fault)], events=events, rate=rate, chance=chance)
+    plan = [(events // 5, fault)]
+    return _round(servers, folder, fault.name, plan, events=events, rate=rate, chance=chance, console=console)
 
 
 def soak(
-    servers: Servers,
-    folder: Path,
-    plan: list[tuple[int, Fault]],
-    *,
-    events: int,
-    rate: float,
-    chance: Random,
-    say: Callable[[str], None],
+    servers: Servers, folder: Path, plan: list[tuple[int, Fault]], *, events: int, chance: Random, console: Console
 ) -> Result:
-    """Many faults, each as soon as so many events are answered."""
-    return _round(servers, folder, "soak", plan, events=events, rate=rate, chance=chance, say=say)
+    """Many faults, each as soon as so many events are answered, in traffic as fast as the workers take it."""
+    return _round(servers, folder, "soak", plan, events=events, rate=math.inf, chance=chance, console=console)
+
+
+def waiting(servers: Servers, folder: Path, *, events: int, console: Console) -> Result:
+    """No fault but success: everything was published before the one worker begins."""
+    ground = Field(servers, folder, workers=0)
+    result = Result("waiting")
+    began = time.monotonic()
+    try:
+        with Progress(console, "waiting", events=events, faults=0, look=lambda: (ground.tally.answered, 0)):
+            ground.begin(events, math.inf, max_ahead=events)
+            assert ground.traffic is not None
+            ground.traffic.join()
+            ground.add()
+            _settle(ground, result, _BACKLOG_PATIENCE)
+    finally:
+        ground.close()
+    result.seconds = time.monotonic() - began
+    return result
 
 
 def draw(faults: tuple[Fault, ...], *, events: int, every: int, chance: Random) -> list[tuple[int, Fault]]:
@@ -103,33 +127,47 @@ def _round(
     events: int,
     rate: float,
     chance: Random,
-    say: Callable[[str], None] = lambda _: None,
+    console: Console,
 ) -> Result:
     ground = Field(servers, folder)
     result = Result(name)
     began = time.monotonic()
     try:
-        ground.begin(events, rate)
-        for position, (answered, fault) in enumerate(plan):
-            # Every fault shall meet traffic: what is published while it lasts ends halfway to the fault after the next.
-            later = [threshold for threshold, _ in plan[position + 1 : position + 3]]
-            ground.allow(sum(later) // 2 if len(later) == 2 else events)
-            if not _reach(ground, answered):
-                break
-            say(f"{ground.tally.answered:>6} answered: {fault.name}")
-            strike = time.monotonic()
-            fault.inflict(ground, chance)
-            result.strikes.append(Strike(fault.name, strike, time.monotonic()))
-            ground.check()
-        ground.finish(_PATIENCE)
-        # A duplicate that is still under way would be seen too.
-        time.sleep(2)
-        ground.check()
-        _reckon(ground, result)
+        with Progress(
+            console, name, events=events, faults=len(plan), look=lambda: (ground.tally.answered, len(result.strikes))
+        ):
+            ground.begin(events, rate)
+            _inflict(ground, plan, result, events=events, chance=chance, console=console)
+            _settle(ground, result, _PATIENCE)
     finally:
         ground.close()
     result.seconds = time.monotonic() - began
     return result
+
+
+def _inflict(
+    ground: Field, plan: list[tuple[int, Fault]], result: Result, *, events: int, chance: Random, console: Console
+) -> None:
+    for position, (answered, fault) in enumerate(plan):
+        # Every fault shall meet traffic: what is published while it lasts ends halfway to the fault after the next.
+        later = [threshold for threshold, _ in plan[position + 1 : position + 3]]
+        ground.allow(sum(later) // 2 if len(later) == 2 else events)
+        if not _reach(ground, answered):
+            return
+        if len(plan) > 1:
+            console.print(f"{ground.tally.answered:>6} answered: {fault.name}", highlight=False)
+        strike = time.monotonic()
+        fault.inflict(ground, chance)
+        result.strikes.append(Strike(fault.name, strike, time.monotonic()))
+        ground.check()
+
+
+def _settle(ground: Field, result: Result, patience: float) -> None:
+    ground.finish(patience)
+    # A duplicate that is still under way would be seen too.
+    time.sleep(2)
+    ground.check()
+    _reckon(ground, result)
 
 
 def _reach(ground: Field, answered: int) -> bool:

@@ -15,6 +15,8 @@ from kafka import KafkaProducer
 from tests.support import events
 from tests.support.worker_process import Deployment
 
+_MOST_AT_ONCE = 200
+
 PHOTOS = 24
 """So many different photos go round; a listing's number modulo this is its photo."""
 
@@ -23,7 +25,7 @@ class Traffic(threading.Thread):
     """Publishes ``count`` listings with fresh ids.
 
     Parameters:
-        rate: listings a second.
+        rate: listings a second; ``math.inf``: as fast as Kafka takes them.
         answered: how many were answered so far; traffic waits while ``max_ahead`` are not.
     """
 
@@ -58,7 +60,7 @@ class Traffic(threading.Thread):
             max_block_ms=120_000,
         )
         sent = []
-        for listings in _chunks(self._listings(), size=max(1, int(self._rate / 10))):
+        for listings in _chunks(self._listings(), size=max(1, int(min(self._rate / 10, _MOST_AT_ONCE)))):
             due = time.monotonic() + len(listings) / self._rate
             while self._must_wait():
                 time.sleep(0.05)
