@@ -6,7 +6,9 @@ import io
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,10 +16,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.training.graphs import build
+from training.augmentation.recolour import PAINTS
+from training.captions.items import ITEMS
 from training.cli import app
 from training.evaluation import naming
+from training.evaluation.literature import binding
 from training.evaluation.measures import calibration_error, measure, precision_at, risk_coverage
 from training.evaluation.photos import read
+from training.evaluation.queries import Words, scores
 from worker.colours import Colour
 
 _PAINTS = {"red": (200, 20, 25), "blue": (25, 50, 170), "green": (30, 120, 45)}
@@ -117,3 +123,47 @@ def test_naming_knows_plain_paints(colour: str, rgb: tuple[int, int, int]) -> No
     picture = np.full((40, 40, 3), rgb, np.uint8)
     votes = naming.name(picture, naming.middle(picture))
     assert list(Colour)[int(votes.argmax())] == colour
+
+
+def test_the_garment_that_fills_the_photo_counts_not_the_one_beside_it() -> None:
+    """A classifier that looks at the middle is right on every pair; one that looks at the edges reads the other."""
+
+    def middle(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return np.stack([nearest(picture[30:34, 30:34].mean((0, 1))) for picture in pictures])
+
+    def corner(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        lower = pictures[:, 48:52]
+        sides = [picture[:, at : at + 3].mean((0, 1)) for picture in lower for at in (10, 51)]
+        far = [np.abs(side - (202, 198, 191)).sum() for side in sides]
+        pairs = zip(far[::2], far[1::2], sides[::2], sides[1::2], strict=True)
+        return np.stack([nearest(left if a > b else right) for a, b, left, right in pairs])
+
+    def nearest(rgb: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        lab = cv2.cvtColor((rgb / 255).astype(np.float32)[None, None], cv2.COLOR_RGB2LAB)[0, 0]
+        row = np.full(18, -np.inf, np.float32)
+        for colour, centres in PAINTS.items():
+            row[list(Colour).index(Colour(colour))] = -np.linalg.norm(lab - np.array(centres[0]))
+        return row
+
+    found = binding(middle, 64)
+    assert found["right"] > 0.95
+    assert found["other"] < 0.03
+    assert binding(corner, 64)["other"] > 0.6
+
+
+def test_parts_find_what_one_cosine_cannot_weigh(tmp_path: Path) -> None:
+    """Colour by the head, item by the tower: the photo that has both is first, and a bright wrong one is not."""
+    words = Words(np.eye(18, 40, dtype=np.float32), np.eye(len(ITEMS), 40, 18, dtype=np.float32)[:, :40])
+    dress = next(i for i, item in enumerate(ITEMS) if item.key == "dress")
+    query = words.colours[9] + 0.8 * words.items[dress]
+
+    class Served:
+        def embed_texts(self, texts: list[str]) -> npt.NDArray[np.float32]:
+            return np.stack([query for _ in texts])
+
+    images = np.stack([0.9 * words.items[dress], 0.3 * words.items[dress] + words.colours[9], words.colours[9]])
+    colours = np.full((3, 18), 0.01, np.float32)
+    colours[0, 9], colours[1, 9], colours[2, 9] = 0.9, 0.02, 0.9
+    how = {"images": images, "colours": colours}
+    assert scores(Served(), words, "красное платье", way="parts", **how).argmax() == 0  # type: ignore[arg-type]
+    assert scores(Served(), words, "красное платье", way="cosine", **how).argmax() == 1  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from onnx import parser
 from deploy.local.triton import TritonServer
 from tests.conftest import require
 from tests.training.graphs import LENGTH, SIDE, WIDTH, build
+from training.evaluation import throughput
 from training.serving.repository import HEAD, IMAGE, TEXT, activate, add_version, fingerprint, read_config
 from worker.errors import Unavailable
 from worker.models.client import Triton
@@ -75,6 +76,14 @@ async def test_embeddings_that_are_not_finite_are_refused(served: TritonServer) 
     async with Triton(TritonSettings(url=served.grpc)) as triton:
         with pytest.raises(Unavailable, match="image_embedding holds numbers that are not finite"):
             await triton.probabilities("1", np.full((1, WIDTH), np.nan, np.float32), np.zeros((1, WIDTH), np.float32))
+
+
+def test_images_a_second_are_those_that_triton_answered(tmp_path: Path) -> None:
+    build(tmp_path / "models", tmp_path / "work")
+    require(TritonServer(tmp_path / "triton", repository=tmp_path / "models"))
+    found = throughput.measure(tmp_path / "models", seconds=0.5)
+    assert found.images > 0
+    assert found.seconds >= 0.5
 
 
 def test_a_second_version_stands_beside_the_first(tmp_path: Path) -> None:

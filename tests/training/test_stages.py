@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,7 @@ from typer.testing import CliRunner
 
 from training.cli import app
 from training.config import load
-from training.evaluation.photos import read as read_photos
 from training.evaluation.release import load as load_release
-from training.evaluation.rivals import rows
 from training.journal import Journal
 from training.stages.head import fit_temperature
 
@@ -70,6 +71,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pq.write_table(pa.Table.from_pylist(shop), data / "catalogue.parquet")
     pq.write_table(pa.Table.from_pylist(shop[:4]), data / "studio.parquet")
     pq.write_table(pa.Table.from_pylist(street), data / "street-unlabelled.parquet")
+    labelled = [{"id": row["id"], "colour": row["colour"], "image": row["image"]} for row in shop[:-1:3]]
+    pq.write_table(pa.Table.from_pylist(labelled), data / "labelled.parquet")
     (data / "small.yaml").write_text(yaml.safe_dump(_SMALL))
     return data
 
@@ -115,15 +118,22 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
 
     entries = json.loads((out / "run.json").read_text())
     assert {name: entry["state"] for name, entry in entries.items()} == dict.fromkeys(
-        ("prepare", "titles", "scratch", "encoder", "label", "street", "head", "rival-whole", "rival-cut"), "done"
+        ("prepare", "titles", "scratch", "encoder", "label", "street", "head", "rival-whole", "rival-cut", "export"),
+        "done",
     )
     assert len(entries["prepare"]["inputs"]["catalogue.parquet"]) == 64
     assert entries["encoder"]["seeds"] == {"settings.seed": 0}
     assert set(entries["head"]["results"]["losses compared"]) >= {"label smoothing", "generalised cross-entropy"}
-    found = {row.name: row for row in rows(read_photos(made / "catalogue.parquet", limit=24), out)}
-    assert sum("CNN classifier" in name for name in found) == 2
-    assert {"base before tuning, zero-shot, Russian", "base before tuning, zero-shot, English"} <= set(found)
-    assert all(row.speed > 0 for row in found.values())
+
+    evaluated = ["--data", str(made / "labelled.parquet"), "--model", str(out), "--out", str(out / "report")]
+    _run("evaluate", *evaluated, "--repository", str(repository), "--no-tests")
+    report = json.loads((out / "report" / "report.json").read_text())
+    assert sum("CNN classifier" in name for name in report["rows"]) == 2
+    assert {"base before tuning, zero-shot, Russian", "base before tuning, zero-shot, English"} <= set(report["rows"])
+    assert all(speed > 0 for speed in report["speeds"].values())
+    card = Path(_run("card", "--out", str(out), "--repository", str(repository)).strip())
+    assert entries["prepare"]["inputs"]["catalogue.parquet"] in card.read_text()
+    assert served.release.names.head in card.read_text()
 
     before = (out / "model" / "head.pt").stat().st_mtime_ns
     for stage in (["scratch"], ["encoder", "--no-street", "--no-imagenet"], ["label"], ["head", "--compare"]):
@@ -133,6 +143,31 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
 
 class Killed(Exception):
     """As if the process ended here."""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "stage", [["encoder", "--no-street", "--no-imagenet"], ["scratch"]], ids=lambda stage: stage[0]
+)
+def test_two_processes_share_the_work(made: Path, tmp_path: Path, stage: list[str]) -> None:
+    common = ["--out", str(tmp_path / "model"), "--config", str(made / "small.yaml")]
+    _run("prepare", "--data", str(made), *common)
+    _run("scratch", "--titles-only", *common)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        "-m",
+        "training.cli",
+    ]
+    subprocess.run([*command, *stage, *common], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    entry = json.loads((tmp_path / "model" / "run.json").read_text())[stage[0]]
+    assert entry["state"] == "done"
+    if stage[0] == "encoder":
+        assert entry["results"]["pictures"] == 4 * 8 * 2
 
 
 @pytest.mark.filterwarnings("default")

@@ -7,6 +7,7 @@ from typing import Any
 import open_clip
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from training.towers.clip import registered
 from training.towers.tokenizer import encode
 
 _SAMPLES = ("", "бордовое платье 42 р.", "A photo of a burgundy dress!", "it's  O'stin\tXL", "новая " * 200)
@@ -19,7 +20,7 @@ def tokenizer_of(name: str) -> Tokenizer:
     Raises:
         ValueError: it cannot be written as a ``tokenizer.json`` that gives the same tokens.
     """
-    theirs: Any = open_clip.get_tokenizer(name)
+    theirs: Any = open_clip.get_tokenizer(registered(name))
     if isinstance(theirs, open_clip.SimpleTokenizer):
         ours, pad, length = _clip(theirs), 0, theirs.context_length
     else:

@@ -54,12 +54,18 @@ def create(name: str, pretrained: str | None = None) -> Any:
     Raises:
         RuntimeError: weights were asked for and could not be loaded.
     """
-    open_clip.add_model_config(CONFIGS)
-    if name.endswith(".json"):
-        open_clip.add_model_config(Path(name))
-        name = Path(name).stem
+    name = registered(name)
     wanted = pretrained is not None or has_weights(name)
     return open_clip.create_model(name, pretrained=pretrained, require_pretrained=wanted, force_custom_text=True)
+
+
+def registered(name: str) -> str:
+    """A model's name as open_clip knows it, once our configurations, or the file of that name, are read."""
+    open_clip.add_model_config(CONFIGS)
+    if not name.endswith(".json"):
+        return name
+    open_clip.add_model_config(Path(name))
+    return Path(name).stem
 
 
 def has_weights(name: str) -> bool:

@@ -21,7 +21,7 @@ class ImageGraph(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, tower: nn.Module, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+    def __init__(self, tower: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.tower = tower
         self.register_buffer("scale", (1 / (255 * torch.tensor(std))).view(1, 3, 1, 1))
