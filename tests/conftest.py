@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
 from deploy.local import InstallFailed, LocalStack, MissingDependency
@@ -31,6 +32,12 @@ from deploy.local.triton import TritonServer
 SESSIONS = INSTALLED / "tests"
 
 S = TypeVar("S", bound=Server)
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
