@@ -21,12 +21,12 @@ from tests.faults.campaign.faults import FAULTS
 from tests.faults.campaign.field import Servers
 from tests.faults.campaign.rounds import Result
 
-console = Console()
+# Whatever the output is written to: a narrower table would leave out figures.
+console = Console(width=max(112, Console().width))
 _CAPTION = """\
-lost, doubled: events; disorder: answers behind one of a later event of their partition; wrong: other
-colours than the photo got elsewhere; aborted: records that only read_uncommitted readers see; recovery:
-s from the end of the fault to the next answer; silence: longest s without one; MB: of the largest worker, at
-its highest."""
+lost, doubled: events; disorder: answers behind one of a later event of their partition; wrong: other colours
+than the photo got elsewhere; aborted: records that only read_uncommitted readers see; recovery: from the end
+of the fault to the next answer; silence: the longest time without one; peak: of the largest worker."""
 
 
 def campaign(
@@ -93,7 +93,7 @@ def _say(result: Result) -> None:
 def _table(results: list[Result]) -> Table:
     table = Table(title="Faults on real servers, as read_committed readers saw them", caption=_CAPTION)
     for column in (
-        "fault", "events", "lost", "doubled", "disorder", "wrong", "aborted", "recovery", "silence", "MB",
+        "fault", "events", "lost", "doubled", "disorder", "wrong", "aborted", "recovery s", "silence s", "peak MB",
     ):  # fmt: skip
         table.add_column(column, justify="left" if column == "fault" else "right", no_wrap=True)
     for result in results:
