@@ -22,7 +22,7 @@ from tests.faults.campaign.field import Servers
 from tests.faults.campaign.rounds import Result
 
 # Whatever the output is written to: a narrower table would leave out figures.
-console = Console(width=max(112, Console().width))
+console = Console(width=max(120, Console().width))
 _CAPTION = """\
 lost, doubled: events; disorder: answers behind one of a later event of their partition; wrong: other colours
 than the photo got elsewhere; aborted: records that only read_uncommitted readers see; recovery: from the end
