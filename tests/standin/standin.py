@@ -1,7 +1,7 @@
 """What the three stand-in models share: they wait as a GPU would, and answer from the middle of the photo.
 
-An embedding is (r, g, b, 1) of the middle pixel, scaled to length 1 and filled up with zeros to the configured width; the
-head names the nearest of the palette below.
+An embedding is (r, g, b, 1) of the middle pixel, scaled to length 1 and filled up with zeros to the configured width;
+the head names the nearest of the palette below.
 """
 
 from __future__ import annotations
