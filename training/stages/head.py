@@ -222,7 +222,7 @@ def train(
     }
     if compare:
         results["losses compared"] = noise.compare(
-            z, target, (z_held, target_held), q=settings.q, seed=settings.seed
+            z, target, (z_held, target_held), q=settings.q, seed=settings.seed, steps=settings.steps
         )  # fmt: skip
     save(head.state_dict(), folder / "head.pt")
     return Trained(head, threshold, results)

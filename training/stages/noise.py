@@ -75,7 +75,7 @@ def suspects(z: NDArray[np.float32], target: NDArray[np.float32], seed: int) -> 
 
 
 def compare(
-    z: Tensor, target: Tensor, held: tuple[Tensor, Tensor], *, q: float, seed: int, steps: int = 600
+    z: Tensor, target: Tensor, held: tuple[Tensor, Tensor], *, q: float, seed: int, steps: int
 ) -> dict[str, dict[str, float]]:
     """Accuracy and cross-entropy on held-out pictures, by what was done about wrong labels.
 
