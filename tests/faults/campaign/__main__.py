@@ -22,11 +22,12 @@ from tests.faults.campaign.field import Servers
 from tests.faults.campaign.rounds import Result
 
 # Whatever the output is written to: a narrower table would leave out figures.
-console = Console(width=max(120, Console().width))
+console = Console(width=max(128, Console().width))
 _CAPTION = """\
 lost, doubled: events; disorder: answers behind one of a later event of their partition; wrong: other colours
-than the photo got elsewhere; aborted: records that only read_uncommitted readers see; recovery: from the end
-of the fault to the next answer; silence: the longest time without one; peak: of the largest worker."""
+than the photo got elsewhere; died: workers that ended by themselves; aborted: records that only read_uncommitted
+readers see; recovery: from the end of the fault to the next answer; silence: the longest time without one; peak: of
+the largest worker."""
 
 
 def campaign(
@@ -36,9 +37,7 @@ def campaign(
     events_waiting: Annotated[
         int, typer.Option(min=100, help="Events that wait when the one worker begins whose memory is measured.")
     ] = 100_000,
-    rate: Annotated[
-        float, typer.Option(min=1, help="Events published a second around a single fault; the soak goes at full speed.")
-    ] = 250,
+    rate: Annotated[float, typer.Option(min=1, help="Events published a second.")] = 250,
     every: Annotated[int, typer.Option(min=100, help="The soak inflicts a fault for each so many events.")] = 2_000,
     seed: Annotated[int, typer.Option(help="Decides the soak's sequence of faults and their details.")] = 1,
     only: Annotated[list[str] | None, typer.Option(help="These faults (or waiting, or soak); may be repeated.")] = None,
@@ -74,7 +73,7 @@ def campaign(
             chance = Random(seed)
             plan = rounds.draw(FAULTS, events=events, every=every, chance=chance)
             console.print(f"soak: {len(plan)} faults, --seed {seed}", highlight=False)
-            results.append(rounds.soak(servers, folder, plan, events=events, chance=chance, console=console))
+            results.append(rounds.soak(servers, folder, plan, events=events, rate=rate, chance=chance, console=console))
             _say(results[-1])
     finally:
         servers.stop()
@@ -93,7 +92,8 @@ def _say(result: Result) -> None:
 def _table(results: list[Result]) -> Table:
     table = Table(title="Faults on real servers, as read_committed readers saw them", caption=_CAPTION)
     for column in (
-        "fault", "events", "lost", "doubled", "disorder", "wrong", "aborted", "recovery s", "silence s", "peak MB",
+        "fault", "events", "lost", "doubled", "disorder", "wrong", "died", "aborted",
+        "recovery s", "silence s", "peak MB",
     ):  # fmt: skip
         table.add_column(column, justify="left" if column == "fault" else "right", no_wrap=True)
     for result in results:
@@ -105,7 +105,7 @@ def _table(results: list[Result]) -> Table:
             table.add_section()
         table.add_row(
             name, f"{result.events:,}", str(result.lost), str(result.duplicated), str(result.disordered),
-            str(result.wrong), str(result.aborted), f"{result.recovery:.1f}", f"{result.silence:.1f}",
+            str(result.wrong), str(result.died), str(result.aborted), f"{result.recovery:.1f}", f"{result.silence:.1f}",
             f"{result.peak_megabytes:.0f}", style=None if result.sound else "red",
         )  # fmt: skip
     return table

@@ -75,16 +75,19 @@ def zombie(field: Field, chance: Random) -> None:
 
 def kafka_killed(field: Field, chance: Random) -> None:
     """``kill -9`` of the broker, some seconds without, and a start on the same data."""
+    field.wait_ready()
     _outage(field.servers.kafka, chance.uniform(0, 3))
 
 
 def kafka_gone(field: Field, chance: Random) -> None:
     """``kill -9`` of the broker, and longer without than a producer keeps a record (20 s)."""
+    field.wait_ready()
     _outage(field.servers.kafka, chance.uniform(21, 26))
 
 
 def kafka_restarted(field: Field, chance: Random) -> None:
     """An orderly restart of the broker."""
+    field.wait_ready()
     field.servers.kafka.restart()
 
 

@@ -102,6 +102,11 @@ class Field:
             found = [self.workers[-1]]
         return found
 
+    def wait_ready(self) -> None:
+        """Return once every worker is ready: one that starts while Kafka is away ends, as it says, and is no fault."""
+        for worker in list(self.workers):
+            worker.wait_ready()
+
     def add(self, *, ready: bool = True) -> WorkerProcess:
         """One worker more."""
         worker = self.deployment.worker()

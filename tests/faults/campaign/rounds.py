@@ -84,10 +84,21 @@ def single(
 
 
 def soak(
-    servers: Servers, folder: Path, plan: list[tuple[int, Fault]], *, events: int, chance: Random, console: Console
+    servers: Servers,
+    folder: Path,
+    plan: list[tuple[int, Fault]],
+    *,
+    events: int,
+    rate: float,
+    chance: Random,
+    console: Console,
 ) -> Result:
-    """Many faults, each as soon as so many events are answered, in traffic as fast as the workers take it."""
-    return _round(servers, folder, "soak", plan, events=events, rate=math.inf, chance=chance, console=console)
+    """Many faults, each as soon as so many events are answered.
+
+    At a steady rate: as fast as the workers can, all that may be published during a fault would be answered before it
+    is over.
+    """
+    return _round(servers, folder, "soak", plan, events=events, rate=rate, chance=chance, console=console)
 
 
 def waiting(servers: Servers, folder: Path, *, events: int, console: Console) -> Result:
