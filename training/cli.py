@@ -17,7 +17,7 @@ import typer
 from training import config as settings
 from training import runs
 from training.devices import Device, device
-from training.evaluation.cli import evaluate
+from training.evaluation.cli import evaluate, figures
 from training.stages import towers
 from training.stages.cli import card, export, rivals
 
@@ -199,6 +199,7 @@ app.command()(rivals)
 app.command()(export)
 app.command()(evaluate)
 app.command()(card)
+app.command()(figures)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -19,7 +19,7 @@ from tests.training.graphs import build
 from training.augmentation.recolour import PAINTS
 from training.captions.items import ITEMS
 from training.cli import app
-from training.evaluation import naming
+from training.evaluation import figures, naming
 from training.evaluation.literature import binding
 from training.evaluation.measures import calibration_error, measure, precision_at, risk_coverage
 from training.evaluation.photos import read
@@ -167,3 +167,12 @@ def test_parts_find_what_one_cosine_cannot_weigh(tmp_path: Path) -> None:
     how = {"images": images, "colours": colours}
     assert scores(Served(), words, "красное платье", way="parts", **how).argmax() == 0  # type: ignore[arg-type]
     assert scores(Served(), words, "красное платье", way="cosine", **how).argmax() == 1  # type: ignore[arg-type]
+
+
+def test_the_pages_figures_are_those_of_the_kept_report() -> None:
+    """A figure that no command printed cannot stand in the documentation."""
+    root = Path(__file__).parents[2]
+    text = (root / "docs" / "training.md").read_text(encoding="utf-8")
+    written = text.split(figures.BEGIN, 1)[1].split(figures.END, 1)[0].lstrip("\n")
+    report = json.loads((root / "docs" / "results" / "listings-dev.json").read_text(encoding="utf-8"))
+    assert written == figures.table(report), "run `colour-train figures`"

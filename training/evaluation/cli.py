@@ -1,4 +1,4 @@
-"""``colour-train evaluate``."""
+"""``colour-train evaluate`` and ``colour-train figures``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from training.evaluation import throughput
+from training.evaluation.figures import write as write_figures
 from training.evaluation.run import evaluate as measure_all
 
 
@@ -39,3 +40,16 @@ def evaluate(
     if served is not None:
         typer.echo(f"Triton: {served}")
     typer.echo(f"{out / 'report.html'}")
+
+
+def figures(
+    report: Annotated[Path, typer.Option(help="A kept report.json.", exists=True)] = Path(
+        "docs/results/listings-dev.json"
+    ),
+    page: Annotated[Path, typer.Option(help="The Markdown page to write into.", exists=True)] = Path(
+        "docs/training.md"
+    ),
+) -> None:
+    """Write the table of figures in the documentation anew, from a kept report."""
+    write_figures(report, page)
+    typer.echo(str(page))
