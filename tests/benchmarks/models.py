@@ -20,7 +20,7 @@ def standin(folder: Path, *, width: int = WIDTH, instances: int = 1, waits: Mapp
     """A copy of ``tests/standin``.
 
     Parameters:
-        instances: of each model: so many batches are waited for at once.
+        instances: of the image encoder: so many of its batches are waited for at once.
         waits: milliseconds of a whole batch by model; as the stand-in has it, unless given.
     """
     shutil.copytree(STANDIN, folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -32,7 +32,8 @@ def standin(folder: Path, *, width: int = WIDTH, instances: int = 1, waits: Mapp
         if waits is not None:
             config.parameters["wait/batch_ms"].string_value = str(waits[model])
             config.parameters["wait/item_ms"].string_value = "0"
-        config.instance_group[0].count = instances
+        if model == IMAGE_MODEL:
+            config.instance_group[0].count = instances
         repository.write(model, config)
     return folder
 

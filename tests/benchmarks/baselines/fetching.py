@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from worker import images
 
 SIDE = 128
-PHOTOS = 2_000
+PHOTOS = 1_500
 _WARM_UP = 100
 _AT_ONCE = 64
 

@@ -12,17 +12,24 @@ EVENTS = 1_500
 
 def measure(field: Field) -> list[Row]:
     """One worker with the stand-in, over fetching and decoding alone."""
-    fetched = field.child("tests.benchmarks.baselines.fetching", field.stack.photos.url, *field.photo_names)
+    # Before and after, and the better of the two: what else the machine does must not flatter the worker.
+    before = _fetching_alone(field)
     rate = worker_rate(field, EVENTS)
+    alone = max(before, _fetching_alone(field))
     return [
         Row(
             "worker ceiling, cold",
-            rate / fetched["photos_per_second"],
+            rate / alone,
             at_least(0.7),
-            parts={"worker, events/s": rate, "fetch and decode alone, photos/s": fetched["photos_per_second"]},
+            parts={"worker, events/s": rate, "fetch and decode alone, photos/s": alone},
             note="one worker process, stand-in model (waits, computes nothing), one 100 kB JPEG by HTTP an event",
         )
     ]
+
+
+def _fetching_alone(field: Field) -> float:
+    answer = field.child("tests.benchmarks.baselines.fetching", field.stack.photos.url, *field.photo_names)
+    return float(answer["photos_per_second"])
 
 
 def worker_rate(field: Field, count: int) -> float:

@@ -18,7 +18,7 @@ _ROWS = 32
 
 
 def measure(field: Field) -> list[Row]:
-    """Events a second of n workers, over n times those of one.
+    """Events a second of n workers, over n times those of one; beyond the number of cores for information only.
 
     On a machine whose cores are shared with the broker, the photo host and Triton, workers that were bound by the
     processor would compete with these. So each is bound by the stand-in's wait, and what is left is what workers cost
@@ -36,9 +36,10 @@ def measure(field: Field) -> list[Row]:
             rates[count] / (count * rates[1]),
             at_least(0.9),
             parts=parts,
-            note=note if count <= field.cores else f"{note}; more workers than cores: beyond what is asked for",
+            note=note,
         )
         for count in WORKERS[1:]
+        if count <= field.cores
     ]
 
 
