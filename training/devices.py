@@ -67,13 +67,28 @@ class Device:
         return bool(answer.item())
 
     def gather(self, rows: Tensor) -> Tensor:
-        """The rows of all processes, [world * n, …], this one's with their gradient."""
+        """The rows of all processes, [world * n, …]; their gradients go back to the process they came from."""
         if self.world == 1:
             return rows
-        parts = [torch.empty_like(rows) for _ in range(self.world)]
+        gathered: Tensor = _Gather.apply(rows)
+        return gathered
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.rows = len(rows)
+        parts = [torch.empty_like(rows) for _ in range(distributed.get_world_size())]
         distributed.all_gather(parts, rows.contiguous())
-        parts[self.rank] = rows
         return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        # Every process computed the same loss of all rows: the sum counts it as often as DDP then divides it.
+        gradient = gradients[0].contiguous()
+        distributed.all_reduce(gradient)
+        first = distributed.get_rank() * ctx.rows
+        return gradient[first : first + ctx.rows]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import open_clip
 import pytest
 import torch
@@ -35,3 +40,13 @@ def test_equal_captions_do_not_push_each_other_apart() -> None:
     assert apart.item() == pytest.approx(loss.item(), abs=0.02)
     spread = torch.stack([one, other, other])
     assert contrastive(spread, images.detach(), meaning, torch.tensor(30.0)) > loss + 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_two_processes_have_the_gradients_of_one() -> None:
+    """Negatives come from both, and every row's gradient finds its way back."""
+    script = Path(__file__).with_name("gradients_of_two.py")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(script.parents[2])}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    subprocess.run([*torchrun, str(script)], check=True, env=environment)

@@ -142,8 +142,7 @@ def train(
                 device.gather(meaning.to(device.kind)), scale,
             )  # fmt: skip
             optimiser.zero_grad(set_to_none=True)
-            # Each process sees the gradient of its own rows only, and DDP takes the mean.
-            (loss * device.world).backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(pairs.parameters(), 1.0)
             optimiser.step()
             schedule.step()
