@@ -159,10 +159,10 @@ def _round(
 def _inflict(
     ground: Field, plan: list[tuple[int, Fault]], result: Result, *, events: int, chance: Random, console: Console
 ) -> None:
+    thresholds = [*(answered for answered, _ in plan), events, events]
     for position, (answered, fault) in enumerate(plan):
         # Every fault shall meet traffic: what is published while it lasts ends halfway to the fault after the next.
-        later = [threshold for threshold, _ in plan[position + 1 : position + 3]]
-        ground.allow(sum(later) // 2 if len(later) == 2 else events)
+        ground.allow(sum(thresholds[position + 1 : position + 3]) // 2)
         if not _reach(ground, answered):
             return
         if len(plan) > 1:
