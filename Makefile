@@ -38,7 +38,10 @@ faults: set-up
 DATA ?= ../shared/data
 OUT ?= runs/model
 CONFIG ?= training/configs/default.yaml
-TRAIN = $(BIN)/colour-train $(1) --out $(OUT) --config $(CONFIG)
+# One core computes, the other composes pictures: with two threads each step waits for whichever shares its core with the
+# composing, and where anything else runs that was three times as slow. The allocator keeps its pages: 62 images/s became 90.
+TRAIN = OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000 \
+	MALLOC_TOP_PAD_=500000000 $(BIN)/colour-train $(1) --out $(OUT) --config $(CONFIG)
 model: $(FULL)
 	@# Each stage does nothing where run.json says that it is done with these settings, on these photos.
 	@$(call TRAIN,prepare --data $(DATA))

@@ -126,16 +126,17 @@ def encoder(
 
 @app.command()
 def label(out: Out, config: ConfigFile = None, again: Again = False) -> None:
-    """Label people's own photos by the tuned encoder, for the second round of `encoder`."""
+    """Label people's own photos, by eye or by the tuned encoder, for the second round of `encoder`."""
     chosen = settings.load(config)
     given = {"settings": asdict(chosen.pseudo), "side": chosen.encoder.side}
+    listed = towers.by_eye_file(chosen)
     with _stage(
-        out, "label", given, after=["prepare", "encoder"], outputs=[out / "street" / "pseudo.npy"], again=again
+        out, "label", given, inputs={"by eye": listed} if listed else {}, after=["prepare", "encoder"],
+        outputs=[out / "street" / "pseudo.npy"], again=again,
     ) as (run, _):  # fmt: skip
         if not run.done:
-            sure, total = towers.label_street(chosen, out)
-            run.results = {"photos": total, "labelled": sure}
-            typer.echo(f"{sure} of {total} photos labelled")
+            run.results = towers.label_street(chosen, out)
+            typer.echo(", ".join(f"{count} {kind}" for kind, count in run.results.items()))
 
 
 @app.command()

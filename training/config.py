@@ -34,14 +34,16 @@ class PrepareSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoSettings:
-    """Which street photos are labelled by the encoder itself.
+    """How street photos get their labels: by eye where there is such a list, else by the encoder itself.
 
     Parameters:
+        by_eye: CSV (``id,colour,alt``) of labels given by eye, or of a file in ``training/configs``; None for none.
         keep: share of each predicted colour, the surest first.
         floor: confidence under which nothing is kept.
         sharpen: exponent of the probabilities before they are normalised again.
     """
 
+    by_eye: str | None = None
     keep: float = 0.7
     floor: float = 0.45
     sharpen: float = 1.5

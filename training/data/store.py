@@ -35,6 +35,7 @@ class Store:
         street_aspect: float32 [M], width / height before that.
         street_items: int64 [M].
         street_sellers: M sellers, "" where unknown.
+        street_ids: M identifiers, as the source has them.
     """
 
     cutouts: Pixels
@@ -47,6 +48,7 @@ class Store:
     street_aspect: NDArray[np.float32]
     street_items: NDArray[np.int64]
     street_sellers: list[str]
+    street_ids: list[str]
 
 
 def decode_rgb(data: bytes) -> Pixels | None:
@@ -102,7 +104,7 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
             sellers.append(row.group)
     if not rgba:
         raise ValueError(f"no labelled photo could be used, {len(skipped.rows)} rows were skipped: {skipped.rows[:5]}")
-    photos, aspects, kinds, street_sellers = [], [], [], []
+    photos, aspects, kinds, street_sellers, street_ids = [], [], [], [], []
     for path in street:
         for row in tqdm(read(path, skipped), desc=path.stem):
             rgb = decode_rgb(row.image)
@@ -113,6 +115,7 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
             aspects.append(rgb.shape[1] / rgb.shape[0])
             kinds.append(item_of(row.category))
             street_sellers.append(row.group)
+            street_ids.append(row.id)
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "cutouts.npy", np.stack(rgba))
     np.save(folder / "targets.npy", np.stack(targets))
@@ -123,6 +126,7 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
     np.save(folder / "street_items.npy", np.array(kinds, np.int64))
     summary = {
         "titles": titles, "sellers": sellers, "street_sellers": street_sellers,
+        "street_ids": street_ids,
         "items": [item.key for item in ITEMS], "skipped": skipped.rows,
     }  # fmt: skip
     (folder / "rows.json").write_text(json.dumps(summary, ensure_ascii=False), encoding="utf-8")
@@ -156,4 +160,5 @@ def load(folder: Path) -> Store:
         street_aspect=np.load(folder / "street_aspect.npy"),
         street_items=np.load(folder / "street_items.npy"),
         street_sellers=rows.get("street_sellers") or [""] * len(street),
+        street_ids=rows.get("street_ids") or [""] * len(street),
     )

@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.config import Config
-from training.data import splits
+from training.data import by_eye, splits
 from training.data import store as stores
 from training.data.cutouts import Pixels
 from training.data.labels import LABELS
@@ -48,9 +48,15 @@ CPU = Device(torch.device("cpu"))
 
 
 def prepare(config: Config, data: Path, out: Path) -> Skipped:
-    """Cut out the items, keep them with the street photos, and split both; returns the rows that could not be used."""
+    """Cut out the items, keep them with the street photos, and split both; returns the rows that could not be used.
+
+    Raises:
+        ValueError: no labelled photo, or no street photo, can be used.
+    """
     labelled, street = sources(config, data)
     skipped = stores.build(labelled, street, out / "store", config.prepare.cap)
+    if not len(stores.load(out / "store").street):
+        raise ValueError("no street photo could be read; without them there are no backgrounds, see prepare.street")
     (out / "store" / "held.npz").unlink(missing_ok=True)
     splits.of_store(out / "store")
     return skipped
@@ -131,6 +137,8 @@ def train_encoder(
     labels = np.load(out / "street" / "pseudo.npy") if street else None
     if labels is not None:
         labels *= ~splits.of_store(out / "store").street[:, None]
+        if not labels.any():
+            raise ValueError("no street photo was labelled surely enough to learn from; lower pseudo.floor")
     name = "street" if street else "encoder"
     after = encoder.train(
         clip, found, out / "store", folder, how, mix=mix, pseudo=labels, targets=targets, device=device, name=name
@@ -143,17 +151,35 @@ def train_encoder(
     return how
 
 
-def label_street(config: Config, out: Path) -> tuple[int, int]:
-    """Let the first round's tower label the street photos, for the second one; returns how many it is sure of."""
+def label_street(config: Config, out: Path) -> dict[str, int]:
+    """Label the street photos for the second round: by eye where somebody looked, else by the first round's tower.
+
+    Returns:
+        how many photos there are, and how many have labels of each kind.
+    """
     clip, tokenizer = _with_text(config, out)
     clip.visual.load_state_dict(torch.load(out / "encoder" / "visual.pt", map_location="cpu", weights_only=True))
     labels = pseudo.pseudo_labels(
         clip.visual, prototypes(clip.text, tokenizer, joint=False), out / "store", config.encoder.side,
         keep=config.pseudo.keep, floor=config.pseudo.floor, sharpen=config.pseudo.sharpen,
     )  # fmt: skip
+    listed = np.zeros(len(labels), bool)
+    path = by_eye_file(config)
+    if path is not None:
+        seen, listed = by_eye.read(path, stores.load(out / "store").street_ids)
+        labels[listed] = seen[listed]
     (out / "street").mkdir(exist_ok=True)
     np.save(out / "street" / "pseudo.npy", labels)
-    return int((labels.sum(1) > 0).sum()), len(labels)
+    known = labels.sum(1) > 0
+    return {"photos": len(labels), "by eye": int(known[listed].sum()), "by the encoder": int(known[~listed].sum())}
+
+
+def by_eye_file(config: Config) -> Path | None:
+    """The list of labels given by eye, as the settings name it: a path, or a file beside the default settings."""
+    name = config.pseudo.by_eye
+    if name is None or Path(name).is_file():
+        return None if name is None else Path(name)
+    return Path(__file__).parent.parent / "configs" / name
 
 
 def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trained:
