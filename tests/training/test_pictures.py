@@ -6,7 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from training.augmentation.compose import compose, letterbox
-from training.augmentation.recolour import PAINTS, paint
+from training.augmentation.objects import made_object
+from training.augmentation.recolour import METALS, PAINTS, gilded, paint
 from training.data.cutouts import cut_out, lab_statistics
 from training.data.labels import INDEX, LABELS, target
 
@@ -88,3 +89,33 @@ def test_letterbox_centres_on_white() -> None:
     assert (boxed[:, :12] == 255).all()
     assert (boxed[:, 12:84] == 0).all()
     assert INDEX["white"] == 0
+
+
+@pytest.mark.parametrize("metal", sorted(METALS))
+def test_metal_mirrors_dark_and_light_and_keeps_its_hue(metal: str) -> None:
+    """Even an item without any shading of its own."""
+    cut = cut_out(shop_photo((120, 110, 100)), 64)
+    assert cut is not None
+    plated = gilded(cut, metal, np.random.default_rng(0))
+    inside = cv2.cvtColor(plated[:, :, :3].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[plated[:, :, 3] > 128]
+    low, high = np.percentile(inside[:, 0], (10, 90))
+    assert high - low > 5
+    assert (np.median(inside[:, 2]) > 20) == (metal == "gold")
+
+
+def test_a_made_object_shows_its_label_on_most_of_its_body() -> None:
+    """A red one has red pixels; limbs of other stuff stay few; nothing lies beside the mask."""
+    rng = np.random.default_rng(2)
+    seen = set()
+    for _ in range(150):
+        rgba, label = made_object(rng)
+        name = LABELS[int(label.argmax())]
+        seen.add(name)
+        assert rgba.shape == (128, 128, 4)
+        assert label.sum() == 1
+        assert (rgba[:, :, 3] > 128).mean() > 0.02
+        if name in ("red", "green", "blue"):
+            inside = rgba[rgba[:, :, 3] > 200][:, :3].astype(int)
+            channel = ("red", "green", "blue").index(name)
+            assert (inside.argmax(1) == channel).mean() > 0.5, name
+    assert seen == {*PAINTS, *METALS}

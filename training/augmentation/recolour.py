@@ -27,7 +27,13 @@ PAINTS: dict[str, tuple[tuple[float, float, float], ...]] = {
     "turquoise": ((62, -34, -8), (54, -30, -12), (72, -32, -4), (45, -26, -10), (66, -38, 2)),
     "green": ((46, -42, 34), (34, -22, 22), (60, -44, 48), (40, -10, 26), (30, -24, 10)),
 }
-"""CIELAB centres of each colour's usual paints (L*, a*, b*); metals and patterns cannot be made by paint alone."""
+"""CIELAB centres of each colour's usual paints (L*, a*, b*); a paint alone makes no metal and no pattern."""
+
+METALS: dict[str, tuple[tuple[float, float, float], ...]] = {
+    "gold": ((18, 6, 18), (42, 12, 40), (66, 8, 54), (82, 1, 44), (94, -2, 18)),
+    "silver": ((20, 0, -2), (45, 0, -3), (66, 0, -2), (82, 0, -1), (97, 0, 0)),
+}
+"""CIELAB ramps of what a metal mirrors, from its darkest to its lightest."""
 
 
 def paint(rgba: Pixels, lab: tuple[float, float, float], rng: Generator) -> Pixels:
@@ -54,14 +60,42 @@ def paint(rgba: Pixels, lab: tuple[float, float, float], rng: Generator) -> Pixe
     return np.dstack([(rgb * 255).astype(np.uint8), rgba[:, :, 3]])
 
 
+def chosen(rgba: Pixels, name: str, rng: Generator) -> Pixels:
+    """Paint in one of the usual paints of a colour of ``PAINTS``."""
+    choices = PAINTS[name]
+    return paint(rgba, choices[int(rng.integers(len(choices)))], rng)
+
+
+def gilded(rgba: Pixels, metal: str, rng: Generator) -> Pixels:
+    """Plate the item with one of ``METALS``: its own light and dark become mirrored ones, stronger and in bands.
+
+    Parameters:
+        rgba: uint8 [S, S, 4].
+        metal: a key of ``METALS``.
+    """
+    inside = rgba[:, :, 3] > 128
+    if not inside.any():
+        return rgba
+    grey = cv2.cvtColor(np.ascontiguousarray(rgba[:, :, :3]), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    low, high = np.percentile(grey[inside], (3, 97))
+    level = np.clip((grey - low) / max(high - low, 12.0), 0, 1)
+    side = rgba.shape[0]
+    grid = rng.standard_normal((int(rng.integers(3, 9)),) * 2).astype(np.float32)
+    bands = np.sin(cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC) * rng.uniform(1, 4) + 3 * level)
+    level = np.clip(0.5 + rng.uniform(0.5, 0.9) * (level - 0.5) + rng.uniform(0.05, 0.25) * bands, 0, 1)
+    ramp = np.array(METALS[metal], np.float32) + rng.normal(0, 2.5, 3).astype(np.float32)
+    steps = np.linspace(0, 1, len(ramp))
+    lab = np.dstack([np.interp(level, steps, ramp[:, channel]) for channel in range(3)]).astype(np.float32)
+    rgb = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
+    return np.dstack([(rgb * 255).astype(np.uint8), rgba[:, :, 3]])
+
+
 def random_paint(rgba: Pixels, rng: Generator) -> tuple[Pixels, NDArray[np.float32]]:
-    """Paint in a random colour of ``PAINTS``; returns the item and its one-hot target, float32 [18]."""
-    names = tuple(PAINTS)
-    name = names[int(rng.integers(len(names)))]
+    """Paint or plate in a random colour; returns the item and its one-hot target, float32 [18]."""
+    name = str(rng.choice([*PAINTS, *METALS]))
     target = np.zeros(len(LABELS), np.float32)
     target[LABELS.index(name)] = 1
-    choices = PAINTS[name]
-    return paint(rgba, choices[int(rng.integers(len(choices)))], rng), target
+    return gilded(rgba, name, rng) if name in METALS else chosen(rgba, name, rng), target
 
 
 def pattern(rgba: Pixels, rng: Generator) -> tuple[Pixels, NDArray[np.float32]]:

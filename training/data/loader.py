@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from training.augmentation.compose import compose, disturb
+from training.augmentation.objects import made_object
 from training.augmentation.recolour import pattern, random_paint
 from training.data import store as stores
 
@@ -28,12 +29,14 @@ class Mix:
     Parameters:
         painted: cut-outs in another colour.
         patterned: cut-outs in several colours at once.
+        made: objects of no shop, see ``augmentation.objects``.
         street: people's own photos; with a pseudo-label if there is one, else for their item only.
         balance: 0 draws colours as often as the shops have them, 1 equally often.
     """
 
     painted: float = 0.22
     patterned: float = 0.07
+    made: float = 0.0
     street: float = 0.0
     balance: float = 0.75
 
@@ -135,15 +138,18 @@ class Pictures(IterableDataset[Batch]):
             none = np.zeros((cells, cells), np.uint8)
             return pixels, none, target, store.street_items[street], np.bool_(False), np.float32(1)
         row = min(int(np.searchsorted(ladder, rng.random())), len(targets) - 1)
-        rgba, target = np.asarray(store.cutouts[row]), targets[row]
+        rgba, target, item = np.asarray(store.cutouts[row]), targets[row], store.items[row]
         kind = rng.random()
         if kind < self.mix.painted:
             rgba, target = random_paint(rgba, rng)
         elif kind < self.mix.painted + self.mix.patterned:
             rgba, target = pattern(rgba, rng)
+        elif kind < self.mix.painted + self.mix.patterned + self.mix.made:
+            rgba, target = made_object(rng)
+            item = np.int64(-1)
         pixels, mask = compose(rgba, np.asarray(store.street[street]), self.side, rng)
         small = cv2.resize(mask, (cells, cells), interpolation=cv2.INTER_AREA)
-        return pixels, small, target, store.items[row], np.bool_(True), np.float32(1)
+        return pixels, small, target, item, np.bool_(True), np.float32(1)
 
 
 def batches(pictures: Pictures, workers: int) -> Iterator[Batch]:

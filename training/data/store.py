@@ -31,6 +31,7 @@ class Store:
         items: int64 [N], index into ``captions.items.ITEMS`` or -1.
         titles: N titles as the shop wrote them, "" where there is none.
         sellers: N sellers, "" where unknown.
+        ids: N identifiers, as the source has them.
         street: uint8 [M, 160, 160, 3], unlabelled photos of the target domain, resized without keeping the aspect.
         street_aspect: float32 [M], width / height before that.
         street_items: int64 [M].
@@ -44,6 +45,7 @@ class Store:
     items: NDArray[np.int64]
     titles: list[str]
     sellers: list[str]
+    ids: list[str]
     street: Pixels
     street_aspect: NDArray[np.float32]
     street_items: NDArray[np.int64]
@@ -74,7 +76,7 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
     """
     skipped = Skipped()
     rgba: list[Pixels] = []
-    targets, labs, items, titles, sellers = [], [], [], [], []
+    targets, labs, items, titles, sellers, ids = [], [], [], [], [], []
     count = np.zeros(len(LABELS))
     for path in labelled:
         rows = list(read(path, skipped))
@@ -102,6 +104,7 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
             items.append(item_of(row.category))
             titles.append(row.title)
             sellers.append(row.group)
+            ids.append(row.id)
     if not rgba:
         raise ValueError(f"no labelled photo could be used, {len(skipped.rows)} rows were skipped: {skipped.rows[:5]}")
     photos, aspects, kinds, street_sellers, street_ids = [], [], [], [], []
@@ -125,7 +128,7 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
     np.save(folder / "street_aspect.npy", np.array(aspects, np.float32))
     np.save(folder / "street_items.npy", np.array(kinds, np.int64))
     summary = {
-        "titles": titles, "sellers": sellers, "street_sellers": street_sellers,
+        "titles": titles, "sellers": sellers, "ids": ids, "street_sellers": street_sellers,
         "street_ids": street_ids,
         "items": [item.key for item in ITEMS], "skipped": skipped.rows,
     }  # fmt: skip
@@ -156,6 +159,7 @@ def load(folder: Path) -> Store:
         items=np.load(folder / "items.npy"),
         titles=rows["titles"],
         sellers=rows.get("sellers") or [""] * len(targets),
+        ids=rows.get("ids") or [""] * len(targets),
         street=street,
         street_aspect=np.load(folder / "street_aspect.npy"),
         street_items=np.load(folder / "street_items.npy"),
