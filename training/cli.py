@@ -18,7 +18,7 @@ from training import config as settings
 from training import runs
 from training.devices import Device, device
 from training.evaluation.cli import evaluate, figures
-from training.stages import towers
+from training.stages import labelling, towers
 from training.stages.cli import card, export, rivals
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -126,17 +126,17 @@ def encoder(
 
 @app.command()
 def label(out: Out, config: ConfigFile = None, again: Again = False) -> None:
-    """Label people's own photos, by eye or by the tuned encoder, for the second round of `encoder`."""
+    """Label photos for the second round of `encoder`: by eye where somebody looked, else by the first round."""
     chosen = settings.load(config)
     given = {"settings": asdict(chosen.pseudo), "side": chosen.encoder.side}
-    listed = towers.by_eye_file(chosen)
+    listed = {path.name: path for path in labelling.files(chosen) if path is not None}
+    outputs = [out / "street" / "pseudo.npy", out / "street" / "targets.npy"]
     with _stage(
-        out, "label", given, inputs={"by eye": listed} if listed else {}, after=["prepare", "encoder"],
-        outputs=[out / "street" / "pseudo.npy"], again=again,
+        out, "label", given, inputs=listed, after=["prepare", "encoder"], outputs=outputs, again=again
     ) as (run, _):  # fmt: skip
         if not run.done:
-            run.results = towers.label_street(chosen, out)
-            typer.echo(", ".join(f"{count} {kind}" for kind, count in run.results.items()))
+            run.results = labelling.label(chosen, out)
+            typer.echo("\n".join(f"{what}: {figure}" for what, figure in run.results.items()))
 
 
 @app.command()

@@ -34,16 +34,19 @@ class PrepareSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoSettings:
-    """How street photos get their labels: by eye where there is such a list, else by the encoder itself.
+    """How photos get their labels for the second round: by eye where there is such a list, else by the first round.
 
     Parameters:
-        by_eye: CSV (``id,colour,alt``) of labels given by eye, or of a file in ``training/configs``; None for none.
+        by_eye: CSV (``id,colour,alt``) of labels given to street photos by eye, a path or a file in
+            ``training/configs``; None for none.
+        shops_by_eye: likewise of the shops' photos; what is learnt from them corrects the others' labels.
         keep: share of each predicted colour, the surest first.
         floor: confidence under which nothing is kept.
         sharpen: exponent of the probabilities before they are normalised again.
     """
 
     by_eye: str | None = None
+    shops_by_eye: str | None = None
     keep: float = 0.7
     floor: float = 0.45
     sharpen: float = 1.5

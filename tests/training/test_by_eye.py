@@ -10,7 +10,8 @@ import pytest
 from training.config import Config, PseudoSettings
 from training.data import by_eye
 from training.data.labels import INDEX
-from training.stages.towers import by_eye_file
+from training.stages.labelling import files
+from training.stages.shop_labels import corrected
 
 
 def _list(folder: Path, *lines: str) -> Path:
@@ -35,8 +36,59 @@ def test_a_colour_that_is_none_of_ours_is_named_with_its_photo(tmp_path: Path) -
 
 def test_a_list_is_found_by_its_path_or_beside_the_default_settings(tmp_path: Path) -> None:
     path = _list(tmp_path, "a,red,")
-    assert by_eye_file(Config(pseudo=PseudoSettings(by_eye=str(path)))) == path
-    assert by_eye_file(Config()) is None
-    beside = by_eye_file(Config(pseudo=PseudoSettings(by_eye="street-by-eye.csv")))
+    assert files(Config(pseudo=PseudoSettings(by_eye=str(path)))) == (path, None)
+    assert files(Config()) == (None, None)
+    beside, _ = files(Config(pseudo=PseudoSettings(by_eye="street-by-eye.csv")))
     assert beside is not None
     assert beside.is_file()
+
+
+def test_two_readings_of_one_photo_weigh_the_same(tmp_path: Path) -> None:
+    path = _list(tmp_path, "a,red,", "a,burgundy,", "b,skip,", "b,green,", "c,skip,", "c,skip,")
+    target, listed = by_eye.read(path, ["a", "b", "c"])
+    assert listed.all()
+    np.testing.assert_allclose(target.sum(1), [1, 1, 0])
+    assert target[0, INDEX["red"]] == target[0, INDEX["burgundy"]] == 0.5
+    assert target[1, INDEX["green"]] == 1
+
+
+def test_a_shop_that_calls_burgundy_red_is_corrected_where_nobody_looked() -> None:
+    """Darkness tells the two apart; 300 of 900 photos were looked at."""
+    rng = np.random.default_rng(0)
+    dark = rng.random(900) < 0.4
+    eye, word = np.zeros((900, 18), np.float32), np.zeros((900, 18), np.float32)
+    eye[np.arange(900), np.where(dark, INDEX["burgundy"], INDEX["red"])] = 1
+    word[:, INDEX["red"]] = 1
+    lab = np.zeros((900, 6), np.float32)
+    lab[:, 0] = np.where(dark, 25, 50) + rng.normal(0, 3, 900)
+    z = rng.normal(size=(900, 8)).astype(np.float32)
+    listed = np.arange(900) < 300
+    seen = np.where(listed[:, None], eye, np.float32(0))
+    found = corrected(z, word, lab, seen, listed, fitted=np.ones(900, bool))
+    assert found.used
+    assert found.shop < 0.7
+    assert found.learnt > 0.95
+    np.testing.assert_allclose(found.targets.sum(1), 1, atol=1e-5)
+    assert (found.targets.argmax(1) == eye.argmax(1))[~listed].mean() > 0.95
+
+
+def test_a_shop_that_is_right_is_believed() -> None:
+    """Random embeddings and pixels teach nothing that its word does not say."""
+    rng = np.random.default_rng(1)
+    eye = np.eye(18, dtype=np.float32)[rng.integers(4, size=700)]
+    listed = np.arange(700) < 300
+    z, lab = rng.normal(size=(700, 8)).astype(np.float32), rng.normal(size=(700, 6)).astype(np.float32)
+    found = corrected(z, eye, lab, eye * listed[:, None], listed, fitted=np.ones(700, bool))
+    assert not found.used
+    np.testing.assert_array_equal(found.targets, eye)
+
+
+def test_too_few_readings_change_only_their_own_photos() -> None:
+    eye, word = np.zeros((100, 18), np.float32), np.zeros((100, 18), np.float32)
+    eye[:, INDEX["pink"]], word[:, INDEX["red"]] = 1, 1
+    listed = np.arange(100) < 20
+    zeros = np.zeros((100, 6), np.float32)
+    found = corrected(zeros, word, zeros, eye * listed[:, None], listed, fitted=np.ones(100, bool))
+    assert not found.used
+    assert (found.targets[:20].argmax(1) == INDEX["pink"]).all()
+    assert (found.targets[20:].argmax(1) == INDEX["red"]).all()

@@ -101,7 +101,7 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     assert "1 rows could not be used" in _run("prepare", "--data", str(made), *common)
     _run("scratch", *common)
     _run("encoder", "--no-street", "--no-imagenet", *common)
-    assert "5 photos, 0 by eye" in _run("label", *common)
+    assert "photos: 5\nby eye: 0" in _run("label", *common)
     _run("encoder", "--street", "--no-imagenet", *common)
     assert "cleanlab's pruning" in _run("head", "--compare", *common)
     _run("rivals", *common)

@@ -1,4 +1,4 @@
-"""Labels that somebody gave to people's own photos by looking at them."""
+"""Labels that people gave to photos by looking at them; several may have looked at one photo."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SECOND = 0.3
 
 
 def read(path: Path, identifiers: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Label distributions of the photos that are in the list.
+    """Label distributions of the photos that are in the list: the mean of all readings of a photo.
 
     Parameters:
-        path: CSV with the columns ``id``, ``colour`` and ``alt``. A colour ``skip`` says that the photo shows no single
-            item, or none whose colour can be told; an empty ``alt`` that no second colour would do.
-        identifiers: of the M street photos.
+        path: CSV with the columns ``id``, ``colour`` and ``alt``, one line a reading. A colour ``skip`` says that the
+            photo shows no single item, or none whose colour can be told; an empty ``alt``, that no second one would do.
+        identifiers: of the M photos.
 
     Returns:
         float32 [M, 18], rows of zeros where nothing is known, and bool [M]: whether the photo is in the list.
@@ -35,17 +35,18 @@ def read(path: Path, identifiers: Sequence[str]) -> tuple[NDArray[np.float32], N
     listed = np.zeros(len(identifiers), bool)
     with path.open(encoding="utf-8", newline="") as lines:
         for entry in csv.DictReader(lines):
+            colour, other = entry["colour"], entry["alt"]
+            unknown = {colour, other} - {*LABELS, "skip", ""}
+            if unknown or not colour:
+                raise ValueError(f"{path}: {entry['id']}: no colours of ours: {', '.join(sorted(unknown)) or 'none'}")
             row = row_of.get(entry["id"])
-            unknown = {entry["colour"], entry["alt"]} - {*LABELS, "skip", ""}
-            if unknown:
-                raise ValueError(f"{path}: {entry['id']}: no colours of ours: {', '.join(sorted(unknown))}")
             if row is None:
                 continue
             listed[row] = True
-            if entry["colour"] == "skip":
+            if colour == "skip":
                 continue
-            target[row, INDEX[entry["colour"]]] = 1
-            if entry["alt"] not in ("", "skip", entry["colour"]):
-                target[row, INDEX[entry["colour"]]] = 1 - SECOND
-                target[row, INDEX[entry["alt"]]] = SECOND
-    return target, listed
+            share = SECOND if other not in ("", "skip", colour) else 0.0
+            target[row, INDEX[colour]] += 1 - share
+            if share:
+                target[row, INDEX[other]] += share
+    return target / np.maximum(target.sum(1, keepdims=True), 1), listed

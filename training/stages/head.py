@@ -169,18 +169,24 @@ def train(
     *,
     mix: Mix,
     side: int,
+    targets: NDArray[np.float32],
     pseudo: NDArray[np.float32] | None = None,
     compare: bool = False,
 ) -> Trained:
     """Train the head, calibrate it on pictures of held-out items and sellers, and write ``head.pt``.
 
     Parameters:
-        pseudo: float32 [M, 18] pseudo-labels of the street photos, or None.
+        targets: float32 [N, 18], labels of the cut-outs.
+        pseudo: float32 [M, 18], labels of the street photos, or None.
         compare: also compare what may be done about wrong labels, see ``noise``.
     """
     torch.manual_seed(settings.seed)
-    z, target = _pictures(clip.visual, store, folder, settings, mix=mix, side=side, pseudo=pseudo, held=False)
-    z_held, target_held = _pictures(clip.visual, store, folder, settings, mix=mix, side=side, pseudo=pseudo, held=True)
+    z, target = _pictures(
+        clip.visual, store, folder, settings, mix=mix, side=side, targets=targets, pseudo=pseudo, held=False
+    )  # fmt: skip
+    z_held, target_held = _pictures(
+        clip.visual, store, folder, settings, mix=mix, side=side, targets=targets, pseudo=pseudo, held=True
+    )  # fmt: skip
     titles = bank(clip.text, tokenizer, 160, settings.seed)
     unseen = bank(clip.text, tokenizer, 60, settings.seed + 1)
     found = prototypes(clip.text, tokenizer, joint=False)
@@ -236,6 +242,7 @@ def _pictures(
     *,
     mix: Mix,
     side: int,
+    targets: NDArray[np.float32],
     pseudo: NDArray[np.float32] | None,
     held: bool,
 ) -> tuple[Tensor, Tensor]:
@@ -245,7 +252,7 @@ def _pictures(
     """
     split = splits.of_store(store)
     mine = split.cutouts if held and split.cutouts.any() else ~split.cutouts
-    targets = np.load(store / "targets.npy") * mine[:, None]
+    targets = targets * mine[:, None]
     if pseudo is not None:
         pseudo = pseudo * (split.street if held else ~split.street)[:, None]
         pseudo = pseudo if pseudo.any() else None

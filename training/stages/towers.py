@@ -6,7 +6,7 @@ A model has one folder:
     text/       the text tower and its tokenizer, which all that follows is trained towards
     scratch/    both towers after contrastive training: the base before tuning
     encoder/    the image tower's first round, on composed pictures
-    street/     pseudo-labels of the street photos, and the second round, with them
+    street/     labels of the street photos, better ones of the shops', and the second round, with both
     model/      what is exported: image tower, text tower, head, model.json
 """
 
@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.config import Config
-from training.data import by_eye, splits
+from training.data import splits
 from training.data import store as stores
 from training.data.cutouts import Pixels
 from training.data.labels import LABELS
@@ -33,7 +33,7 @@ from training.data.loader import Batch, Pictures, batches
 from training.data.sources import Skipped
 from training.devices import Device, save
 from training.serving.repository import Wrapping
-from training.stages import encoder, export, head, pseudo, scratch, text
+from training.stages import encoder, export, head, scratch, text
 from training.stages.quantise import Quantised, quantise
 from training.towers import serving
 from training.towers import tokenizer as bpe
@@ -84,7 +84,7 @@ def train_scratch(config: Config, out: Path, device: Device = CPU) -> int:
     A pretrained base is kept as it is: it is the base before tuning.
     """
     how, folder = config.scratch, out / "scratch"
-    clip, tokenizer = _with_text(config, out, how.seed)
+    clip, tokenizer = with_text(config, out, how.seed)
     folder.mkdir(parents=True, exist_ok=True)
     side = config.served_side if _is_base(config) else how.side
     (folder / "base.json").write_text(json.dumps({"model": config.model, "side": side}), encoding="utf-8")
@@ -120,11 +120,11 @@ def train_encoder(
     """
     street = (out / "street" / "pseudo.npy").is_file() if street is None else street
     mix, how = (config.street_mix, config.street_encoder) if street else (config.mix, config.encoder)
-    targets = drawn(out / "store", fraction or 1.0, how.seed)
+    targets = drawn(out / "store", fraction or 1.0, how.seed, out / "street" if street else None)
     if epochs is not None:
         steps = steps_for(targets, epochs, how.batch * device.world)
         how = replace(how, steps=steps)
-    clip, tokenizer = _with_text(config, out, how.seed)
+    clip, tokenizer = with_text(config, out, how.seed)
     _fits(clip.visual, how.side)
     found, folder = prototypes(clip.text, tokenizer), out / ("street" if street else "encoder")
     first = out / "encoder" / "visual.pt"
@@ -151,49 +151,20 @@ def train_encoder(
     return how
 
 
-def label_street(config: Config, out: Path) -> dict[str, int]:
-    """Label the street photos for the second round: by eye where somebody looked, else by the first round's tower.
-
-    Returns:
-        how many photos there are, and how many have labels of each kind.
-    """
-    clip, tokenizer = _with_text(config, out)
-    clip.visual.load_state_dict(torch.load(out / "encoder" / "visual.pt", map_location="cpu", weights_only=True))
-    labels = pseudo.pseudo_labels(
-        clip.visual, prototypes(clip.text, tokenizer, joint=False), out / "store", config.encoder.side,
-        keep=config.pseudo.keep, floor=config.pseudo.floor, sharpen=config.pseudo.sharpen,
-    )  # fmt: skip
-    listed = np.zeros(len(labels), bool)
-    path = by_eye_file(config)
-    if path is not None:
-        seen, listed = by_eye.read(path, stores.load(out / "store").street_ids)
-        labels[listed] = seen[listed]
-    (out / "street").mkdir(exist_ok=True)
-    np.save(out / "street" / "pseudo.npy", labels)
-    known = labels.sum(1) > 0
-    return {"photos": len(labels), "by eye": int(known[listed].sum()), "by the encoder": int(known[~listed].sum())}
-
-
-def by_eye_file(config: Config) -> Path | None:
-    """The list of labels given by eye, as the settings name it: a path, or a file beside the default settings."""
-    name = config.pseudo.by_eye
-    if name is None or Path(name).is_file():
-        return None if name is None else Path(name)
-    return Path(__file__).parent.parent / "configs" / name
-
-
 def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trained:
     """Tune and calibrate the head on the tuned towers."""
-    clip, tokenizer = _with_text(config, out)
+    clip, tokenizer = with_text(config, out)
     folder, store = out / "model", out / "store"
     clip.visual.load_state_dict(torch.load(folder / "visual.pt", map_location="cpu", weights_only=True))
     clip.visual.eval()
     _fits(clip.visual, config.served_side)
     labels = np.load(out / "street" / "pseudo.npy") if (out / "street" / "pseudo.npy").is_file() else None
     mix = config.mix if labels is None else config.street_mix
+    targets = np.load((store if labels is None else out / "street") / "targets.npy")
     trained = head.train(
-        clip, tokenizer, store, folder, config.head, mix=mix, side=config.served_side, pseudo=labels, compare=compare
-    )
+        clip, tokenizer, store, folder, config.head, mix=mix, side=config.served_side, targets=targets, pseudo=labels,
+        compare=compare,
+    )  # fmt: skip
     mean, std = statistics(clip.visual)
     head.assemble(
         folder, out / "text", name=config.model, side=config.served_side, width=trained.head.text.in_features,
@@ -235,14 +206,15 @@ def _composed(config: Config, out: Path, count: int, *, held: bool) -> tuple[Pix
     return batch.pixels.numpy(), batch.target.argmax(1).numpy()
 
 
-def drawn(store: Path, fraction: float, seed: int) -> NDArray[np.float32]:
+def drawn(store: Path, fraction: float, seed: int, labelled: Path | None = None) -> NDArray[np.float32]:
     """Targets of the cut-outs that are trained on, float32 [N, 18]: rows of zeros for those held out or left out.
 
     Parameters:
         store: the folder.
         fraction: of each colour's cut-outs, chosen by ``seed``.
+        labelled: folder with the targets that ``label`` made; None for what the shops' own words say.
     """
-    targets: NDArray[np.float32] = np.load(store / "targets.npy")
+    targets: NDArray[np.float32] = np.load((labelled or store) / "targets.npy")
     free = ~splits.of_store(store).cutouts
     chance, main = np.random.default_rng(seed).random(len(targets)), targets.argmax(1)
     for colour in range(len(LABELS)):
@@ -276,7 +248,8 @@ def _created(config: Config, seed: int) -> Any:
     return create(config.model, config.pretrained)
 
 
-def _with_text(config: Config, out: Path, seed: int = 0) -> tuple[Any, Tokenizer]:
+def with_text(config: Config, out: Path, seed: int = 0) -> tuple[Any, Tokenizer]:
+    """A model with its text tower's weights and tokenizer; the image tower is as it was created."""
     clip = _created(config, seed)
     clip.text.load_state_dict(torch.load(out / "text" / "text.pt", map_location="cpu", weights_only=True))
     clip.text.eval()

@@ -1,0 +1,90 @@
+"""Better labels for the second round: of people's own photos, and of the shops' photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from training.config import Config
+from training.data import by_eye, splits
+from training.data import store as stores
+from training.data.cutouts import Pixels
+from training.stages import pseudo, shop_labels
+from training.stages.encoder import normalised
+from training.stages.towers import with_text
+from training.towers.clip import prototypes
+
+
+def label(config: Config, out: Path) -> dict[str, Any]:
+    """Write ``street/pseudo.npy``, labels of the street photos, and ``street/targets.npy``, of the cut-outs.
+
+    Street photos are labelled by eye where somebody looked, else by the first round's tower; cut-outs by eye where
+    somebody looked, else by what the shop's word was found to be worth, see ``shop_labels``.
+
+    Returns:
+        how many street photos there are and have labels of each kind, and how good the shops' words were found to be.
+    """
+    clip, tokenizer = with_text(config, out)
+    clip.visual.load_state_dict(torch.load(out / "encoder" / "visual.pt", map_location="cpu", weights_only=True))
+    labels = pseudo.pseudo_labels(
+        clip.visual, prototypes(clip.text, tokenizer, joint=False), out / "store", config.encoder.side,
+        keep=config.pseudo.keep, floor=config.pseudo.floor, sharpen=config.pseudo.sharpen,
+    )  # fmt: skip
+    store = stores.load(out / "store")
+    street, cutouts = files(config)
+    listed = np.zeros(len(labels), bool)
+    if street is not None:
+        seen, listed = by_eye.read(street, store.street_ids)
+        labels[listed] = seen[listed]
+    (out / "street").mkdir(exist_ok=True)
+    np.save(out / "street" / "pseudo.npy", labels)
+    known = labels.sum(1) > 0
+    found: dict[str, Any] = {
+        "photos": len(labels), "by eye": int(known[listed].sum()), "by the encoder": int(known[~listed].sum())
+    }  # fmt: skip
+    targets = store.targets
+    if cutouts is not None:
+        eye, looked = by_eye.read(cutouts, store.ids)
+        better = shop_labels.corrected(
+            on_white(clip.visual, store.cutouts, config.encoder.side), store.targets, store.lab, eye, looked,
+            fitted=~splits.of_store(out / "store").cutouts,
+        )  # fmt: skip
+        targets = better.targets
+        found |= {
+            "shops' photos looked at": better.seen,
+            "shops' words right on them": better.shop,
+            "learnt words right on them, out of fold": better.learnt,
+            "learnt words used": better.used,
+        }
+    np.save(out / "street" / "targets.npy", targets)
+    return found
+
+
+@torch.inference_mode()
+def on_white(visual: torch.nn.Module, cutouts: Pixels, side: int) -> NDArray[np.float32]:
+    """Normalised embeddings, float32 [N, D], of cut-outs uint8 [N, S, S, 4] on white, at ``side`` pixels."""
+    visual.eval()
+    rows = []
+    for first in range(0, len(cutouts), 64):
+        part = np.asarray(cutouts[first : first + 64], np.float32)
+        alpha = part[:, :, :, 3:] / 255
+        white = torch.from_numpy(part[:, :, :, :3] * alpha + 255 * (1 - alpha)).permute(0, 3, 1, 2)
+        small = functional.interpolate(white, size=(side, side), mode="area").permute(0, 2, 3, 1)
+        rows.append(functional.normalize(visual(normalised(small.to(torch.uint8), visual)), dim=-1))
+    return np.asarray(torch.cat(rows).numpy(), np.float32)
+
+
+def files(config: Config) -> tuple[Path | None, Path | None]:
+    """The lists of labels given by eye, of street photos and of shops' photos: paths, or files beside the settings."""
+    return _file(config.pseudo.by_eye), _file(config.pseudo.shops_by_eye)
+
+
+def _file(name: str | None) -> Path | None:
+    if name is None or Path(name).is_file():
+        return None if name is None else Path(name)
+    return Path(__file__).parent.parent / "configs" / name
