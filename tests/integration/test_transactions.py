@@ -12,14 +12,19 @@ from kafka.errors import CommitFailedError
 from deploy.local.kafka import KafkaServer
 from tests.support.replaying import records
 from worker.settings import KafkaSettings, StreamSettings
+from worker.stream.mending import Mender
 from worker.stream.producer import Producer
 from worker.stream.publication import Publication
+from worker.stream.topics import Topics
 
 
 @pytest.fixture
-def producer(kafka: KafkaServer, unique: str) -> Iterator[Producer]:
+def producer(kafka: KafkaServer, unique: str, make_topic: Callable[..., str]) -> Iterator[Producer]:
     """Ready for its first transaction."""
-    made = Producer(KafkaSettings(bootstrap_servers=kafka.bootstrap), StreamSettings(group=unique))
+    settings, stream = KafkaSettings(bootstrap_servers=kafka.bootstrap), StreamSettings(group=unique)
+    made = Producer(
+        settings, stream, Mender(settings, stream, Topics("", make_topic("coloured"), (), make_topic("dead")))
+    )
     made.open(threading.Event())
     yield made
     made.close()

@@ -40,5 +40,9 @@ def configure(settings: ObserveSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # Ten lines a second for as long as it lasts; ``worker.stream.positions`` says it once in a while.
+    logging.getLogger("kafka.coordinator.consumer").addFilter(
+        lambda record: "UnstableOffsetCommit" not in record.getMessage()
+    )
     for ours in ("worker", "deploy"):
         logging.getLogger(ours).setLevel(settings.log_level.upper())

@@ -25,6 +25,9 @@ BATCH = Histogram("colour_batch_size", "Records in a batch", buckets=(1, 2, 4, 8
 IN_FLIGHT = Gauge("colour_batches_in_flight", "Batches in computation or waiting to be committed")
 LAG = Gauge("colour_lag", "Records between the position and the end of the partition", ["topic", "partition"])
 TRANSACTIONS = Counter("colour_transactions", "Kafka transactions", ["result"])
+MENDED = Counter("colour_transactions_mended", "Hanging transactions that were ended, by partition", ["result"])
+HANGING = Gauge("colour_transactions_hanging", "Partitions with a transaction that only an operator can end")
+NO_OFFSET = Gauge("colour_partitions_without_offset", "Assigned partitions whose committed offset Kafka does not tell")
 REWINDS = Counter("colour_rewinds", "Times that the worker went back to the committed offsets", ["cause"])
 UNAVAILABLE = Gauge("colour_unavailable", "1 while a neighbour keeps the worker waiting", ["neighbour"])
 RELEASE = Gauge("colour_release_info", "The active release", ["image", "text", "head"])
@@ -42,6 +45,8 @@ SHADOW_SECONDS = Histogram(
 
 for _outcome in ("labelled", "uncertain", "postponed", "rejected"):
     OUTCOMES.labels(_outcome)
+for _result in ("committed", "aborted"):
+    MENDED.labels(_result)
 for _kind in ("image", "text"):
     for _result in ("hit", "miss"):
         CACHE.labels(_kind, _result)

@@ -32,6 +32,7 @@ class Progress:
         self._partitions = 0
         self._waiting = 0
         self._reading = True
+        self._hindrances: dict[str, str] = {}
 
     def turned(self, *, reading: bool) -> None:
         """The loop went round; ``reading`` is false while it waits for a neighbour or for room."""
@@ -50,6 +51,18 @@ class Progress:
     def excused(self) -> None:
         """Nothing can progress at present, and it is no fault of ours."""
         self._advance()
+
+    def hindered(self, cause: str, where: str) -> None:
+        """Say in the probe's text what keeps some partitions from being read or seen; a restart would not change it.
+
+        Parameters:
+            where: the partitions; empty: nothing any more.
+        """
+        with self._lock:
+            if where:
+                self._hindrances[cause] = where
+            else:
+                self._hindrances.pop(cause, None)
 
     def idle(self) -> float:
         """Seconds since something progressed, or since there was nothing to do."""
@@ -75,7 +88,7 @@ class Progress:
                 return Verdict(
                     False, f"{self._waiting} records wait, and nothing was read or committed for {idle:.0f} s"
                 )
-            return Verdict(True, "turning")
+            return Verdict(True, "; ".join(["turning", *(f"{c}: {where}" for c, where in self._hindrances.items())]))
 
     def ready(self, *, release_loaded: bool) -> Verdict:
         """Readiness: there is a model, and this worker has its share of the partitions."""

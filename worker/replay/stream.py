@@ -113,13 +113,25 @@ class BoundedStream(Stream):
             if lease is None or partition not in self._ends or self._begun.get(partition) == lease:
                 continue
             try:
-                self._go_back(partition)
+                self._begin(partition)
             except (KafkaError, AssertionError) as error:  # Kafka is away, or the partition was revoked meanwhile
                 log.warning("begin_failed", error=f"{type(error).__name__}: {error}"[:300])
                 return
             self._begun[partition] = lease
 
-    def _go_back(self, partition: TopicPartition) -> None:
+    def _go_back(self) -> bool:
+        """All partitions or none: a tally belongs to its offset."""
+        try:
+            for partition in self._ownership.partitions():
+                self._begin(partition)
+        except (KafkaError, AssertionError) as error:
+            # Kafka is away, or the partition was revoked meanwhile. The poll takes part in the rebalance.
+            log.warning("rewind_failed", error=f"{type(error).__name__}: {error}"[:300])
+            membership.poll(self._consumer, _POLL_SECONDS, 1)
+            return False
+        return True
+
+    def _begin(self, partition: TopicPartition) -> None:
         if partition not in self._ends:
             return
         committed = membership.committed(self._consumer, partition, 5.0)
@@ -148,7 +160,7 @@ class BoundedStream(Stream):
                 chosen = self._chosen(partition, records)
                 items += chosen
                 self._books.skip(partition, reached[partition], len(records) - len(chosen))
-            position = self._position(partition)
+            position = self._positions.at(partition)
             if position is not None and position >= end:
                 reached[partition] = end
                 self._finished.add(partition)
@@ -159,13 +171,6 @@ class BoundedStream(Stream):
         size = sum(len(item.envelope.value or b"") + len(item.envelope.key or b"") for item in items)
         outcomes = self._computation.submit([item.envelope.value for item in items]) if items else _nothing()
         self._in_flight.add(Batch(items, leases, size, outcomes, reached))
-
-    def _position(self, partition: TopicPartition) -> int | None:
-        try:
-            position: int | None = self._consumer.position(partition, timeout_ms=500)
-        except KafkaError:  # revoked meanwhile, or Kafka is away: the next turn asks again
-            return None
-        return position
 
     def _chosen(self, partition: TopicPartition, records: list[Any]) -> list[Item]:
         chosen = []

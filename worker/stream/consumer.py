@@ -26,7 +26,9 @@ from worker.stream.computation import Computation
 from worker.stream.delays import Delays
 from worker.stream.envelope import Envelope
 from worker.stream.inflight import Batch, InFlight, Item
+from worker.stream.mending import Mender, Watch
 from worker.stream.ownership import Ownership
+from worker.stream.positions import Positions
 from worker.stream.topics import Topics
 from worker.stream.transactions import Committer, Notes, Publishing, no_notes
 from worker.stream.witness import Witness, no_witness
@@ -72,6 +74,9 @@ class Stream:
         self._ownership = Ownership(on_assigned=lambda: membership.forget_committed(self._consumer))
         self._in_flight = InFlight(settings.max_batches_in_flight, settings.max_bytes_in_flight)
         self._consumer = _make_consumer(kafka, settings)
+        self._positions = Positions(self._consumer, progress)
+        mender = Mender(kafka, settings, topics)
+        self._watch = Watch(mender, settings.transaction_timeout, progress)
         self._committer = Committer(
             kafka,
             settings,
@@ -80,6 +85,7 @@ class Stream:
             publisher=publisher,
             group_metadata=self._consumer.group_metadata,
             on_commit=progress.committed,
+            mender=mender,
             notes=notes,
             witness=witness,
         )
@@ -94,6 +100,7 @@ class Stream:
             KafkaError: one that cannot be waited out, for example because the credentials are refused.
         """
         self._committer.start()
+        self._watch.start()
         try:
             # A leader of the group that does not know a topic's partitions yet assigns none of them, to anybody, until
             # it has learnt of them and the group has joined again.
@@ -105,6 +112,7 @@ class Stream:
             drained = self._in_flight.wait_until_empty(self._settings.drain_timeout)
             log.info("drained" if drained else "drain_timed_out", left=len(self._in_flight))
         finally:
+            self._watch.stop()
             self._committer.stop()
             self._committer.join(timeout=2)
             self._in_flight.clear()
@@ -132,7 +140,7 @@ class Stream:
 
     def _held(self) -> frozenset[TopicPartition]:
         """The partitions that are not to be read at present, whatever there is room for."""
-        return self._delays.holding(datetime.now(UTC))
+        return self._delays.holding(datetime.now(UTC)) | self._positions.lost
 
     def _steer(self, *, reading: bool) -> None:
         """Pause what must wait and resume the rest; a paused partition still heartbeats."""
@@ -150,8 +158,8 @@ class Stream:
         leases: dict[TopicPartition, int] = {}
         for partition, records in polled.items():
             lease = self._ownership.lease(partition)
-            if lease is None:
-                continue  # revoked by the very poll that returned it
+            if lease is None or partition in self._positions.lost:
+                continue  # revoked by the very poll that returned it, or read where it is not to go on
             due = self._due(partition, self._not_taken(partition, lease, records), now)
             if due:
                 items += due
@@ -187,26 +195,18 @@ class Stream:
     def _rewind(self, cause: str) -> None:
         """Forget what is in flight and go back to the committed offsets: only Kafka knows what was written."""
         metrics.REWINDS.labels(cause).inc()
-        try:
-            for partition in self._ownership.partitions():
-                self._go_back(partition)
-        except (KafkaError, AssertionError) as error:
-            # Kafka is away, or the partition was revoked meanwhile. The queue stays failed, so that nothing of it is
-            # committed, and the next turn tries again; the poll in between takes part in the rebalance.
-            log.warning("rewind_failed", error=f"{type(error).__name__}: {error}"[:300])
-            membership.poll(self._consumer, _POLL_SECONDS, 1)
+        if not self._go_back():
             return
         self._delays.clear()
         self._taken.clear()
         self._in_flight.clear()
         log.info("rewound", cause=cause)
 
-    def _go_back(self, partition: TopicPartition) -> None:
-        committed = membership.committed(self._consumer, partition, 5.0)
-        if committed is None:
-            self._consumer.seek_to_beginning(partition)
-        else:
-            self._consumer.seek(partition, committed.offset)
+    def _go_back(self) -> bool:
+        """Whether nothing will be read that was not committed; else the queue stays failed, and it is tried again."""
+        self._positions.lose(self._ownership.partitions())
+        self._lag_due = 0.0
+        return True
 
     def _report_lag(self, *, reading: bool) -> None:
         self._progress.turned(reading=reading)
@@ -214,12 +214,13 @@ class Stream:
             return
         self._lag_due = now + _LAG_SECONDS
         owned = self._ownership.partitions()
+        self._positions.find(owned)
         waiting = 0
-        held = self._delays.holding(datetime.now(UTC))
+        held = self._held()
         for partition in owned:
             try:
-                end, position = self._consumer.highwater(partition), self._consumer.position(partition, timeout_ms=500)
-            except KafkaError as error:  # away, or revoked meanwhile: a gauge must not end the worker
+                end, position = self._consumer.highwater(partition), self._positions.at(partition)
+            except KafkaError as error:  # revoked meanwhile: a gauge must not end the worker
                 log.debug("lag_unknown", partition=partition.partition, error=str(error)[:200])
                 continue
             if end is None or position is None:

@@ -33,6 +33,23 @@ def committed(consumer: Any, partition: TopicPartition, timeout: float) -> Any:
     return consumer.committed(partition, metadata=True, timeout_ms=int(timeout * 1000))
 
 
+def go_back(consumer: Any, partition: TopicPartition, timeout: float) -> None:
+    """Read on from the committed offset; without one, from the beginning.
+
+    Parameters:
+        timeout: seconds.
+
+    Raises:
+        KafkaError: Kafka does not tell the offset.
+        AssertionError: the partition is not ours any more.
+    """
+    found = committed(consumer, partition, timeout)
+    if found is None:
+        consumer.seek_to_beginning(partition)
+    else:
+        consumer.seek(partition, found.offset)
+
+
 def forget_committed(consumer: Any) -> None:
     """Drop every such answer that is kept: what was asked before an assignment must not decide where it begins."""
     consumer._coordinator._offset_fetch_futures.clear()  # noqa: SLF001 - see above

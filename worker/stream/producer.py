@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 
 from worker.observe import metrics
 from worker.settings import KafkaSettings, StreamSettings
+from worker.stream.mending import Mender
 from worker.stream.publication import Publication
 
 log = structlog.get_logger(__name__)
@@ -25,11 +26,16 @@ class Producer:
     of a commit that the broker refused (``_pending_txn_offset_commits`` outlives ``abort_transaction``), and the next
     transaction commits them as well: offsets of records whose outputs were aborted, so whoever reads on from there has
     lost them. A new producer of the same transactional id knows nothing, and the broker aborts what the old one left.
+
+    Parameters:
+        mender: sees to it that what the old one left has an end in every partition, before the new one writes there: a
+            transaction that hangs would become part of the next one, and be lost with it if that is aborted.
     """
 
-    def __init__(self, kafka: KafkaSettings, stream: StreamSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, stream: StreamSettings, mender: Mender) -> None:
         self._kafka = kafka
         self._stream = stream
+        self._mender = mender
         self._producer: Any = None
         self._whole = True
 
@@ -37,8 +43,7 @@ class Producer:
         """Have a producer that works, however long that takes, or until ``stopping`` is set."""
         while not stopping.is_set():
             try:
-                self._producer = transactional_producer(self._kafka, self._stream, self._stream.instance)
-                self._producer.init_transactions()
+                self._open(stopping)
             except KafkaError as error:
                 metrics.UNAVAILABLE.labels("kafka").set(1)
                 log.warning("kafka_away", error=f"{type(error).__name__}: {error}"[:300])
@@ -48,6 +53,14 @@ class Producer:
                 metrics.UNAVAILABLE.labels("kafka").set(0)
                 self._whole = True
                 return
+
+    def _open(self, stopping: threading.Event) -> None:
+        name = transactional_id(self._stream, self._stream.instance)
+        under_way = self._mender.settle(name, stopping)
+        self._producer = transactional_producer(self._kafka, self._stream, self._stream.instance)
+        self._producer.init_transactions()
+        if under_way:
+            self._mender.aborted(name)
 
     def transact(
         self, publications: Sequence[Publication], offsets: Mapping[TopicPartition, OffsetAndMetadata], metadata: Any
@@ -117,6 +130,11 @@ def await_delivery(producer: Any, sent: Sequence[Any]) -> None:
         future.get(timeout=5)
 
 
+def transactional_id(stream: StreamSettings, name: str) -> str:
+    """Of one of a group's producers."""
+    return f"{stream.group}-{name}"
+
+
 def transactional_producer(kafka: KafkaSettings, stream: StreamSettings, name: str) -> Any:
     """A ``KafkaProducer`` whose transactions begin once ``init_transactions`` was called.
 
@@ -126,7 +144,7 @@ def transactional_producer(kafka: KafkaSettings, stream: StreamSettings, name: s
     return KafkaProducer(
         **kafka.client(),
         client_id=f"colour-worker-{name}",
-        transactional_id=f"{stream.group}-{name}",
+        transactional_id=transactional_id(stream, name),
         transaction_timeout_ms=int(stream.transaction_timeout * 1000),
         enable_idempotence=True,
         acks="all",

@@ -18,6 +18,7 @@ from worker.observe import metrics
 from worker.settings import KafkaSettings, StreamSettings
 from worker.stream.envelope import Envelope
 from worker.stream.inflight import Batch, InFlight, Item
+from worker.stream.mending import Mender
 from worker.stream.ownership import Ownership
 from worker.stream.producer import Producer
 from worker.stream.publication import Publication
@@ -76,6 +77,7 @@ class Committer(threading.Thread):
         publisher: makes records of outcomes.
         group_metadata: the consumer's snapshot of its membership, which fences zombies (KIP-447).
         on_commit: called after each commit, with nothing; for liveness.
+        mender: ends what a crashed broker left open.
         notes: what is written beside the offsets.
         witness: is told what was committed.
     """
@@ -90,6 +92,7 @@ class Committer(threading.Thread):
         publisher: Publishing,
         group_metadata: Callable[[], Any],
         on_commit: Callable[[], None],
+        mender: Mender,
         notes: Notes = no_notes,
         witness: Witness = no_witness,
     ) -> None:
@@ -101,7 +104,7 @@ class Committer(threading.Thread):
         self._on_commit = on_commit
         self._notes = notes
         self._witness = witness
-        self._producer = Producer(kafka, stream)
+        self._producer = Producer(kafka, stream, mender)
         self._stopping = threading.Event()
         self.failure: BaseException | None = None
 
