@@ -19,7 +19,7 @@ from redis import Redis
 from deploy.local import LocalStack
 from deploy.local.steps import INSTALLED, REPOSITORY
 from deploy.local.triton import TritonServer
-from tests.benchmarks import models, photos
+from tests.benchmarks import models, photo_host, photos
 from tests.benchmarks.fleet import Fleet
 from tests.support.worker_process import Deployment
 
@@ -48,13 +48,23 @@ class Field:
 
     @cached_property
     def stack(self) -> LocalStack:
-        """Kafka, Redis and the photo host."""
-        return self._stop.enter_context(LocalStack(self.folder, components=("kafka", "redis", "photos")))
+        """Kafka and Redis."""
+        return self._stop.enter_context(LocalStack(self.folder, components=("kafka", "redis")))
+
+    @cached_property
+    def photos_url(self) -> str:
+        """The address of the photo host. It reads its files as it starts."""
+        assert self.photo_names
+        return self._stop.enter_context(photo_host.serving(self._photo_folder))
 
     @cached_property
     def photo_names(self) -> list[str]:
         """Photos that the photo host serves."""
-        return photos.make(self.stack.photos.folder, PHOTOS)
+        return photos.make(self._photo_folder, PHOTOS)
+
+    @property
+    def _photo_folder(self) -> Path:
+        return self.folder / "photos"
 
     @cached_property
     def standin(self) -> TritonServer:

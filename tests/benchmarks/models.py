@@ -55,7 +55,7 @@ def with_new_head(folder: Path) -> Path:
 def release(folder: Path) -> Release:
     """The active release of a repository."""
     repository = Repository(folder)
-    return Release.from_configs(*(repository.config(model) for model in (IMAGE_MODEL, TEXT_MODEL, HEAD_MODEL)))
+    return repository.release(repository.active())
 
 
 def waits(folder: Path) -> dict[str, float]:

@@ -15,7 +15,7 @@ _SKIPPED = 0.1
 def at_pace(field: Field, fleet: Fleet, rate: float, seconds: float) -> list[float]:
     """Seconds from event in to output readable, for events that come evenly at ``rate`` a second."""
     count = max(20, int(rate * seconds))
-    listings = by_address(field.stack.photos.url, field.photo_names, count)
+    listings = by_address(field.photos_url, field.photo_names, count)
     values = [(listing["listing_id"], json.dumps(listing).encode()) for listing in listings]
     deployment = fleet.deployment
     with Listener(deployment.bootstrap, deployment.coloured) as listener:

@@ -33,7 +33,7 @@ def profile(field: Field, path: str) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     target = FOLDER / f"{path}.svg"
     environment.python()
-    listings = by_address(field.stack.photos.url, field.photo_names, _EVENTS[path])
+    listings = by_address(field.photos_url, field.photo_names, _EVENTS[path])
     if path == "warm":
         events.warm(field.stack.redis.url, models.release(field.standin.repository), listings)
     with field.fleet(field.standin) as fleet:

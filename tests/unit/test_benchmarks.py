@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import inspect
 import io
@@ -15,7 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.benchmarks import __main__ as benchmarks
-from tests.benchmarks import machine, models, photos, report
+from tests.benchmarks import machine, models, photo_host, photos, report
 from tests.benchmarks.arithmetic import at_least, at_most, percentile, steady_rate
 from tests.benchmarks.listening import latencies
 from tests.benchmarks.report import Failure, Row
@@ -107,3 +108,17 @@ def test_the_new_head_is_a_release_of_its_own(tmp_path: Path) -> None:
     folder = models.with_new_head(tmp_path / "models")
     assert models.release(folder).head.version == "1"
     assert (folder / HEAD_MODEL / "2" / "model.py").is_file()
+
+
+def test_the_photo_host_answers_one_request_after_the_other_over_one_connection(tmp_path: Path) -> None:
+    photo = b"\xff\xd8" + bytes(300_000)
+    (tmp_path / "a.jpg").write_bytes(photo)
+    with photo_host.serving(tmp_path) as address:
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
+        found = []
+        for method, path in (("GET", "/a.jpg?listing=1"), ("GET", "/b.jpg"), ("POST", "/a.jpg"), ("GET", "/a.jpg")):
+            connection.request(method, path)
+            response = connection.getresponse()
+            found.append((response.status, response.read() == photo))
+        connection.close()
+    assert found == [(200, True), (404, False), (405, False), (200, True)]

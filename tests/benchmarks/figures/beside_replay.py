@@ -21,7 +21,7 @@ _ROUNDS = 2
 def measure(field: Field) -> list[Row]:
     """Live p99 with a replay over p99 without, in turns, so that the machine's own moods fall on both."""
     with field.fleet(field.standin) as fleet:
-        fleet.publish(by_address(field.stack.photos.url, field.photo_names, _REPLAYED))
+        fleet.publish(by_address(field.photos_url, field.photo_names, _REPLAYED))
         fleet.start()
         fleet.watch(_REPLAYED)
         alone: list[float] = []

@@ -28,13 +28,13 @@ def measure(field: Field) -> list[Row]:
 
 
 def _fetching_alone(field: Field) -> float:
-    answer = field.child("tests.benchmarks.baselines.fetching", field.stack.photos.url, *field.photo_names)
+    answer = field.child("tests.benchmarks.baselines.fetching", field.photos_url, *field.photo_names)
     return float(answer["photos_per_second"])
 
 
 def worker_rate(field: Field, count: int) -> float:
     """Events a second of one worker with the stand-in and nothing cached."""
     with field.fleet(field.standin) as fleet:
-        fleet.publish(by_address(field.stack.photos.url, field.photo_names, count))
+        fleet.publish(by_address(field.photos_url, field.photo_names, count))
         fleet.start()
         return steady_rate(fleet.watch(count))

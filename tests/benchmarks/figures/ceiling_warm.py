@@ -13,7 +13,7 @@ EVENTS = 30_000
 
 def measure(field: Field) -> list[Row]:
     """One worker on a warm cache, over kafka-python alone on the same records; and the worker's rate by CPU time."""
-    listings = by_address(field.stack.photos.url, field.photo_names, EVENTS)
+    listings = by_address(field.photos_url, field.photo_names, EVENTS)
     events.warm(field.stack.redis.url, models.release(field.standin.repository), listings)
     with field.fleet(field.standin) as fleet:
         count = fleet.publish(listings)

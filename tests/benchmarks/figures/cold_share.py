@@ -14,7 +14,7 @@ def measure(field: Field) -> list[Row]:
     """Events a second end to end with the real encoder, over images a second of the same Triton driven directly."""
     direct = field.child("tests.benchmarks.baselines.triton_alone", field.encoder.grpc)
     with field.fleet(field.encoder) as fleet:
-        fleet.publish(by_address(field.stack.photos.url, field.photo_names, _EVENTS))
+        fleet.publish(by_address(field.photos_url, field.photo_names, _EVENTS))
         (worker,) = fleet.start()
         before = worker.cpu_seconds(), fleet.committed()
         rate = steady_rate(fleet.watch(_EVENTS))

@@ -13,7 +13,7 @@ _REPEATS = 5
 
 def measure(field: Field) -> list[Row]:
     """Peak resident memory after a cold backlog and the same events again, several times, from the cache."""
-    listings = by_address(field.stack.photos.url, field.photo_names, _EVENTS)
+    listings = by_address(field.photos_url, field.photo_names, _EVENTS)
     with field.fleet(field.standin) as fleet:
         fleet.publish(listings)
         (worker,) = fleet.start()

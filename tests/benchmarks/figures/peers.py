@@ -63,7 +63,7 @@ def _row(field: Field, course: _Course, python: str) -> Row:
 
 
 def _listings(field: Field, count: int, course: _Course) -> list[dict[str, Any]]:
-    listings = by_address(field.stack.photos.url, field.photo_names, count)
+    listings = by_address(field.photos_url, field.photo_names, count)
     if course.warm:
         events.warm(field.stack.redis.url, models.release(field.standin.repository), listings)
     return listings

@@ -47,5 +47,5 @@ def _rate(field: Field, triton: TritonServer, count: int) -> float:
     events = _EVENTS * count * 2
     with field.fleet(triton, partitions=count, COLOUR_STREAM__MAX_BATCH=str(_ROWS)) as fleet:
         fleet.start(count)
-        fleet.publish_spread(by_address(field.stack.photos.url, field.photo_names, events))
+        fleet.publish_spread(by_address(field.photos_url, field.photo_names, events))
         return steady_rate(fleet.watch(events))

@@ -34,7 +34,7 @@ def measure(field: Field) -> list[Row]:
 
 def _first_output(field: Field) -> float:
     with field.fleet(field.standin) as fleet:
-        (listing,) = by_address(field.stack.photos.url, field.photo_names, 1)
+        (listing,) = by_address(field.photos_url, field.photo_names, 1)
         deployment, key = fleet.deployment, listing["listing_id"]
         with Listener(deployment.bootstrap, deployment.coloured) as listener:
             publish_evenly(deployment.bootstrap, deployment.created, [(key, json.dumps(listing).encode())], 1)

@@ -16,9 +16,9 @@ def measure(field: Field) -> list[Row]:
     """The rates of two replays, with the real models."""
     triton = field.encoder
     with field.fleet(triton) as fleet:
-        fleet.publish(by_address(field.stack.photos.url, field.photo_names, _COLD))
+        fleet.publish(by_address(field.photos_url, field.photo_names, _COLD))
         cold = replaying.rate(fleet, "cold", _COLD)
-    listings = by_address(field.stack.photos.url, field.photo_names, _WARM)
+    listings = by_address(field.photos_url, field.photo_names, _WARM)
     events.warm(field.stack.redis.url, models.release(triton.repository), listings)
     with field.fleet(triton) as fleet:
         fleet.publish(listings)
