@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from kafka.errors import KafkaError
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 from rich.console import Console
@@ -17,16 +14,15 @@ from rich.table import Table
 
 from deploy.local.cli import stack_app
 from worker import schemas as documents
-from worker import service
 from worker.deadletters import deadletters_app
 from worker.demo import demo
-from worker.errors import ColourTaggerError
+from worker.hanging import hanging_app
 from worker.models.cli import models_app
-from worker.observe import logs
 from worker.publish import publish
 from worker.replay import replay
 from worker.settings import Settings, environment_name
 from worker.shadow.command import compare
+from worker.start import readable, run
 from worker.stream import topics as topic_names
 
 app = typer.Typer(
@@ -39,18 +35,12 @@ console = Console()
 _CREDENTIALS = re.compile(r"//[^/@]+@")
 
 
-@app.command()
-def run() -> None:
-    """Tag new listings until SIGTERM."""
-    settings = Settings.load()
-    logs.configure(settings.observe)
-    asyncio.run(service.run(settings))
-
-
+app.command()(run)
 app.command()(publish)
 app.command()(demo)
 app.command()(replay)
 app.add_typer(deadletters_app, name="deadletters")
+app.add_typer(hanging_app, name="hanging")
 models_app.command()(compare)
 app.add_typer(models_app, name="models")
 app.add_typer(stack_app, name="stack")
@@ -98,14 +88,6 @@ def schemas(
 
 
 def main() -> None:
-    """The console script: errors that a person can mend are one sentence, not a traceback."""
-    errors = Console(stderr=True, highlight=False)
-    try:
+    """The command line with all its commands."""
+    with readable():
         app()
-    except ColourTaggerError as error:
-        errors.print(str(error), style="bold red", markup=False)
-        sys.exit(2)
-    except KafkaError as error:
-        errors.print(f"Kafka: {type(error).__name__}: {error}", style="bold red", markup=False)
-        errors.print("Is COLOUR_KAFKA__BOOTSTRAP_SERVERS right, and does the broker run?")
-        sys.exit(3)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +53,27 @@ class Ground:
         with unverified(self.bootstrap):
             offsets = {self.read: OffsetAndMetadata(5, "", -1)}
             hang(self.producer(name), self.written, name.encode(), group=self.stream.group, offsets=offsets)
+
+    def command(self, *arguments: str, code: int = 0) -> str:
+        """What ``colour-worker hanging`` prints."""
+        settings = {
+            "COLOUR_KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,
+            "COLOUR_STREAM__GROUP": self.stream.group,
+            "COLOUR_STREAM__RETRY_DELAYS": "[]",
+            "COLOUR_TOPICS__COLOURED": self.written,
+            "COLOUR_TOPICS__DEAD": self.written,
+        }
+        program = str(Path(sys.executable).with_name("colour-worker"))
+        ended = subprocess.run(
+            [program, "hanging", *arguments],
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert ended.returncode == code, ended.stderr
+        return ended.stdout
 
     def visible(self) -> list[bytes]:
         """The keys that a ``read_committed`` reader gets at present."""
@@ -123,6 +148,23 @@ def test_what_a_worker_left_is_ended_before_its_next_transaction_could_drag_it_a
         producer.close()
 
 
+def test_what_was_committed_right_before_a_crash_does_not_end_with_the_transaction_behind_it(ground: Ground) -> None:
+    producer = Producer(ground.kafka, ground.stream, ground.mender)
+    producer.open(threading.Event())
+    try:
+        with unverified(ground.bootstrap):
+            offsets = {ground.read: OffsetAndMetadata(5, "", -1)}
+            hang(producer._producer, ground.written, b"told", group=ground.stream.group, offsets=offsets)
+        producer._producer.begin_transaction()
+        producer._producer.send(ground.written, key=b"under way", value=b"{}", partition=0).get(timeout=20)
+        producer._lost.set()
+        producer.recover(threading.Event())
+        assert ground.visible() == [b"told", b"told"]
+        assert ground.committed(patience=30) == 5
+    finally:
+        producer.close()
+
+
 def test_a_worker_that_was_back_before_anybody_looked_had_committed(ground: Ground) -> None:
     ground.hang("quick")
     ground.producer("quick")
@@ -151,6 +193,14 @@ def test_what_nobody_remembers_is_left_and_told(ground: Ground) -> None:
     assert {one.name for one in left} == {f"{ground.stream.group}-restless"}
     assert {one.committed for one in left} == {None}
     assert ground.visible() == [b"restless"]
+    name = f"{ground.stream.group}-restless"
+    listed = ground.command("list", code=1).splitlines()
+    assert {tuple(line.split("\t")[2:]) for line in listed} == {(name, "unknown")}
+    ground.command("end", name, code=1)
+    ground.command("end", name, "--as", "aborted")
+    assert ground.command("list") == "nothing hangs\n"
+    assert ground.visible() == [b"restless"]
+    assert ground.committed(patience=30) is None
 
 
 def test_what_is_under_way_or_of_others_is_left_alone(ground: Ground) -> None:

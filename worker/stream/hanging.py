@@ -18,6 +18,7 @@ from kafka import TopicPartition
 OFFSETS = "__consumer_offsets"
 
 _OVER = frozenset({"Empty", "CompleteCommit", "CompleteAbort"})
+_UNDER_WAY = "Ongoing"
 _CLOCKS_MS = 2_000
 """How far the clock of a worker, which stamps its records, and of a broker, which stamps transactions, may be apart."""
 
@@ -55,7 +56,9 @@ class Hanging:
     committed: bool | None
 
 
-def find(admin: Any, partitions: Iterable[TopicPartition], ours: Callable[[str], bool]) -> list[Hanging]:
+def find(
+    admin: Any, partitions: Iterable[TopicPartition], ours: Callable[[str], bool], *, abandoned: bool = False
+) -> list[Hanging]:
     """What hangs in these partitions at present.
 
     Sound however busy they are: a transaction is only called hanging when its partition had it before, and still has it
@@ -64,6 +67,8 @@ def find(admin: Any, partitions: Iterable[TopicPartition], ours: Callable[[str],
     Parameters:
         admin: a ``KafkaAdminClient``.
         ours: whether a transactional id belongs to this group's workers; those of others are left alone.
+        abandoned: nobody writes under these ids any more. Then a transaction may be under way, and what is open in
+            partitions that are no part of it hangs all the same.
 
     Raises:
         KafkaError: somebody did not answer, or does not let us ask.
@@ -78,7 +83,7 @@ def find(admin: Any, partitions: Iterable[TopicPartition], ours: Callable[[str],
     suspects = [
         place
         for place in before
-        if (name := names.get(place.producer_id)) is not None and descriptions[name].state.value in _OVER
+        if (name := names.get(place.producer_id)) is not None and _over(place, descriptions[name], abandoned=abandoned)
     ]
     if not suspects:
         return []
@@ -88,6 +93,11 @@ def find(admin: Any, partitions: Iterable[TopicPartition], ours: Callable[[str],
         for place in suspects
         if _identity(place) in still
     ]
+
+
+def _over(place: Open, description: Any, *, abandoned: bool) -> bool:
+    state = description.state.value
+    return state in _OVER or (abandoned and state == _UNDER_WAY and place.partition not in description.topic_partitions)
 
 
 def _identity(place: Open) -> tuple[TopicPartition, int, int]:
@@ -123,7 +133,7 @@ def ended(place: Open, description: Any) -> bool | None:
     next producer of the same id, which raises the epoch by one. ``init_transactions`` raises it by one, too, and leaves
     the id empty. So:
 
-    - the epoch is the partition's: nothing was aborted since;
+    - the epoch is the partition's: nothing was aborted since, whatever is under way now;
     - the id is empty, one epoch on: a producer was initialised and nothing aborted before it, so it was committed;
     - aborted, one epoch on: it was this transaction, if it began no earlier than the partition's last record was made;
       an earlier one, if there was one, was committed (then nobody can tell, and nothing is guessed).
@@ -135,7 +145,7 @@ def ended(place: Open, description: Any) -> bool | None:
         Whether it was committed, or ``None`` if that cannot be told.
     """
     state, raised = description.state.value, description.producer_epoch - place.epoch
-    if (state, raised) in {("CompleteCommit", 0), ("Empty", 1)}:
+    if (state, raised) in {("CompleteCommit", 0), (_UNDER_WAY, 0), ("Empty", 1)}:
         return True
     if (state, raised) == ("CompleteAbort", 1):
         return False if place.timestamp >= description.transaction_start_time_ms - _CLOCKS_MS else None

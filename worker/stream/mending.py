@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -58,7 +59,8 @@ class Mender:
     def settle(self, name: str, stopping: threading.Event) -> bool:
         """Before a producer takes over a transactional id: let its last transaction end, and mend it if it hangs.
 
-        Afterwards would be too late: ``init_transactions`` makes the coordinator forget how it ended.
+        Afterwards would be too late: ``init_transactions`` makes the coordinator forget how it ended. The producer that
+        had the id before must not send any more.
 
         Returns:
             Whether a transaction is under way, which ``init_transactions`` will abort; then call ``aborted`` after it.
@@ -74,8 +76,7 @@ class Mender:
                 except (TransactionalIdNotFoundError, AuthorizationError, UnsupportedVersionError):
                     return False
                 if state not in _ENDING:
-                    if state != "Ongoing":
-                        self._mend(admin, lambda other: other == name)
+                    self._mend(admin, lambda other: other == name, abandoned=True)
                     return bool(state == "Ongoing")
                 if time.monotonic() > deadline:
                     raise KafkaTimeoutError(f"{name}: its last transaction is still {state}")
@@ -103,25 +104,56 @@ class Mender:
         with self._admin() as admin:
             return self._mend(admin, self._is_ours)
 
+    def find(self) -> list[Hanging]:
+        """What hangs in the group at present; nothing is changed.
+
+        Raises:
+            KafkaError: Kafka is away, or does not let us ask.
+        """
+        with self._admin() as admin:
+            return hanging.find(admin, self._partitions(admin), self._is_ours)
+
+    def end(self, name: str, *, committed: bool | None) -> list[Hanging]:
+        """End what hangs of one transactional id, as somebody says who knows.
+
+        Parameters:
+            committed: how it ended; ``None``: as its coordinator remembers.
+
+        Returns:
+            What still hangs.
+
+        Raises:
+            KafkaError: Kafka is away, or does not let us ask.
+        """
+        with self._admin() as admin:
+            found = hanging.find(admin, self._partitions(admin), lambda other: other == name)
+            return self._end_all(
+                admin, [one if committed is None else replace(one, committed=committed) for one in found]
+            )
+
     def _is_ours(self, name: str) -> bool:
         prefix = f"{self._group}-"
         return name.startswith(prefix) and not name.removeprefix(prefix).startswith(_NOT_WORKERS)
 
-    def _mend(self, admin: Any, ours: Callable[[str], bool], *, else_aborted: bool = False) -> list[Hanging]:
+    def _mend(
+        self, admin: Any, ours: Callable[[str], bool], *, abandoned: bool = False, else_aborted: bool = False
+    ) -> list[Hanging]:
         if not self._may:
             return []
         try:
-            found = hanging.find(admin, self._partitions(admin), ours)
+            found = hanging.find(admin, self._partitions(admin), ours, abandoned=abandoned)
         except (AuthorizationError, UnsupportedVersionError) as error:
             self._may = False
             log.warning("cannot_look_for_hanging_transactions", error=f"{type(error).__name__}: {error}"[:300])
             return []
-        left = []
-        for one in found:
-            result = False if one.committed is None and else_aborted else one.committed
-            if result is None or not self._end(admin, one, committed=result):
-                left.append(one)
-                self._tell(one)
+        if else_aborted:
+            found = [replace(one, committed=bool(one.committed)) for one in found]
+        return self._end_all(admin, found)
+
+    def _end_all(self, admin: Any, found: Iterable[Hanging]) -> list[Hanging]:
+        left = [one for one in found if one.committed is None or not self._end(admin, one, committed=one.committed)]
+        for one in left:
+            self._tell(one)
         return left
 
     def _partitions(self, admin: Any) -> list[TopicPartition]:
@@ -146,13 +178,11 @@ class Mender:
         return True
 
     def _tell(self, one: Hanging) -> None:
-        place = one.place
         log.error(
             "transaction_hangs",
             **_facts(one),
-            effect="read_committed readers get nothing behind it; see docs/reliability.md, Hanging transactions",
-            only_if_it_was_aborted=f"kafka-transactions.sh --bootstrap-server {self._kafka.bootstrap_servers} abort "
-            f"--topic {place.partition.topic} --partition {place.partition.partition} --start-offset {place.start}",
+            effect="read_committed readers get nothing behind it",
+            remedy=f"colour-worker hanging end {one.name} --as committed|aborted; which of them: docs/reliability.md",
         )
 
     @contextmanager

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 import structlog
 from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaConnectionError, KafkaError
 
 from worker.observe import metrics
 from worker.settings import KafkaSettings, StreamSettings
+from worker.stream.connection import UnbrokenClient
 from worker.stream.mending import Mender
 from worker.stream.publication import Publication
 
 log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 0.05
+_GRACE_SECONDS = 0.05
+"""After a connection is lost, for an answer that came over it before."""
 
 
 class Producer:
@@ -26,6 +33,8 @@ class Producer:
     of a commit that the broker refused (``_pending_txn_offset_commits`` outlives ``abort_transaction``), and the next
     transaction commits them as well: offsets of records whose outputs were aborted, so whoever reads on from there has
     lost them. A new producer of the same transactional id knows nothing, and the broker aborts what the old one left.
+
+    Nor is one that has lost a connection: see ``UnbrokenClient``.
 
     Parameters:
         mender: sees to it that what the old one left has an end in every partition, before the new one writes there: a
@@ -37,6 +46,7 @@ class Producer:
         self._stream = stream
         self._mender = mender
         self._producer: Any = None
+        self._lost = threading.Event()
         self._whole = True
 
     def open(self, stopping: threading.Event) -> None:
@@ -44,7 +54,7 @@ class Producer:
         while not stopping.is_set():
             try:
                 self._open(stopping)
-            except KafkaError as error:
+            except (KafkaError, TimeoutError) as error:
                 metrics.UNAVAILABLE.labels("kafka").set(1)
                 log.warning("kafka_away", error=f"{type(error).__name__}: {error}"[:300])
                 self.close()
@@ -57,8 +67,9 @@ class Producer:
     def _open(self, stopping: threading.Event) -> None:
         name = transactional_id(self._stream, self._stream.instance)
         under_way = self._mender.settle(name, stopping)
-        self._producer = transactional_producer(self._kafka, self._stream, self._stream.instance)
-        self._producer.init_transactions()
+        self._lost = lost = threading.Event()
+        self._producer = transactional_producer(self._kafka, self._stream, self._stream.instance, lost)
+        within(self._stream.transaction_timeout, self._producer.init_transactions, lost)
         if under_way:
             self._mender.aborted(name)
 
@@ -87,14 +98,19 @@ class Producer:
             producer.commit_transaction()
 
         self._whole = False
+        if self._lost.is_set():
+            raise KafkaConnectionError("a connection to Kafka was lost")
         # kafka-python waits for a transaction without a limit. The broker does not: after its time limit it has
         # aborted the transaction, and there is nothing left to wait for.
-        within(self._stream.transaction_timeout, write)
+        within(self._stream.transaction_timeout, write, self._lost)
         self._whole = True
 
     def recover(self, stopping: threading.Event) -> None:
-        """Leave no open transaction behind; as long as ``open`` if there may be one."""
-        if not self._whole:
+        """Have a producer that is fit for the next transaction, with none open behind it; else make one by ``open``.
+
+        Between two transactions it is no failure that a connection was lost: one that idles for minutes is closed.
+        """
+        if not self._whole or self._lost.is_set():
             self.close()
             self.open(stopping)
 
@@ -135,14 +151,18 @@ def transactional_id(stream: StreamSettings, name: str) -> str:
     return f"{stream.group}-{name}"
 
 
-def transactional_producer(kafka: KafkaSettings, stream: StreamSettings, name: str) -> Any:
+def transactional_producer(
+    kafka: KafkaSettings, stream: StreamSettings, name: str, lost: threading.Event | None = None
+) -> Any:
     """A ``KafkaProducer`` whose transactions begin once ``init_transactions`` was called.
 
     Parameters:
         name: tells it from the group's other producers; a second one of the same name fences the first.
+        lost: if given, the producer sends nothing more once it has lost a connection, and sets this.
     """
     return KafkaProducer(
         **kafka.client(),
+        **({} if lost is None else {"kafka_client": functools.partial(UnbrokenClient, lost)}),
         client_id=f"colour-worker-{name}",
         transactional_id=transactional_id(stream, name),
         transaction_timeout_ms=int(stream.transaction_timeout * 1000),
@@ -163,11 +183,15 @@ def transactional_producer(kafka: KafkaSettings, stream: StreamSettings, name: s
     )
 
 
-def within(seconds: float, call: Callable[[], None]) -> None:
+def within(seconds: float, call: Callable[[], None], lost: threading.Event | None = None) -> None:
     """Make a call that knows no time limit, and wait for ``seconds`` at most.
+
+    Parameters:
+        lost: when it is set, there is nothing to wait for any more.
 
     Raises:
         TimeoutError: it has not returned; its thread is left behind and ends with the process at the latest.
+        KafkaConnectionError: likewise, because of ``lost``.
     """
     done: Future[None] = Future()
 
@@ -179,4 +203,9 @@ def within(seconds: float, call: Callable[[], None]) -> None:
             done.set_exception(error)
 
     threading.Thread(target=run, name="transaction", daemon=True).start()
-    done.result(seconds)
+    deadline = time.monotonic() + seconds
+    while lost is not None and not done.done() and time.monotonic() < deadline:
+        if lost.is_set() and not wait([done], timeout=_GRACE_SECONDS).done:
+            raise KafkaConnectionError("a connection to Kafka was lost in the midst of it")
+        wait([done], timeout=_LOOK_SECONDS)
+    done.result(max(0.0, deadline - time.monotonic()))

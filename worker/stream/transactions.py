@@ -113,6 +113,7 @@ class Committer(threading.Thread):
         try:
             self._producer.open(self._stopping)
             while batches := self._in_flight.wait_for_computed():
+                self._producer.recover(self._stopping)
                 self._commit_or_recover(batches)
         except BaseException as error:  # a bug of ours: the consumer thread sees it and stops the process
             self.failure = error

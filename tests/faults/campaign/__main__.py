@@ -22,12 +22,12 @@ from tests.faults.campaign.field import Servers
 from tests.faults.campaign.rounds import Result
 
 # Whatever the output is written to: a narrower table would leave out figures.
-console = Console(width=max(128, Console().width))
+console = Console(width=max(136, Console().width))
 _CAPTION = """\
 lost, doubled: events; disorder: answers behind one of a later event of their partition; wrong: other colours
-than the photo got elsewhere; died: workers that ended by themselves; aborted: records that only read_uncommitted
-readers see; recovery: from the end of the fault to the next answer; silence: the longest time without one; peak: of
-the largest worker."""
+than the photo got elsewhere; died: workers that ended by themselves; mended: partitions in which Kafka had left a
+transaction open; aborted: records that only read_uncommitted readers see; recovery: from the end of the fault to the
+next answer; silence: the longest time without one; peak: of the largest worker."""
 
 
 def campaign(
@@ -40,6 +40,9 @@ def campaign(
     rate: Annotated[float, typer.Option(min=1, help="Events published a second.")] = 250,
     every: Annotated[int, typer.Option(min=100, help="The soak inflicts a fault for each so many events.")] = 2_000,
     seed: Annotated[int, typer.Option(help="Decides the soak's sequence of faults and their details.")] = 1,
+    among: Annotated[
+        list[str] | None, typer.Option(help="The soak draws from these faults only; may be repeated.")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="These faults (or waiting, or soak); may be repeated.")] = None,
 ) -> None:
     """Inflict every fault on real servers and workers under traffic, then a random sequence of them.
@@ -50,6 +53,9 @@ def campaign(
     names = [*(fault.name for fault in FAULTS), "waiting", "soak"]
     if unknown := set(only or ()) - set(names):
         raise typer.BadParameter(f"no fault {', '.join(sorted(unknown))}; choose among {', '.join(names)}")
+    drawn = tuple(fault for fault in FAULTS if not among or fault.name in among)
+    if unknown := set(among or ()) - {fault.name for fault in drawn}:
+        raise typer.BadParameter(f"no fault {', '.join(sorted(unknown))} for the soak")
     # SIGTERM, as from a CI runner: stop the servers all the same.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     INSTALLED.mkdir(exist_ok=True)
@@ -71,7 +77,7 @@ def campaign(
             _say(results[-1])
         if not only or "soak" in only:
             chance = Random(seed)
-            plan = rounds.draw(FAULTS, events=events, every=every, chance=chance)
+            plan = rounds.draw(drawn, events=events, every=every, chance=chance)
             console.print(f"soak: {len(plan)} faults, --seed {seed}", highlight=False)
             results.append(rounds.soak(servers, folder, plan, events=events, rate=rate, chance=chance, console=console))
             _say(results[-1])
@@ -92,7 +98,7 @@ def _say(result: Result) -> None:
 def _table(results: list[Result]) -> Table:
     table = Table(title="Faults on real servers, as read_committed readers saw them", caption=_CAPTION)
     for column in (
-        "fault", "events", "lost", "doubled", "disorder", "wrong", "died", "aborted",
+        "fault", "events", "lost", "doubled", "disorder", "wrong", "died", "mended", "aborted",
         "recovery s", "silence s", "peak MB",
     ):  # fmt: skip
         table.add_column(column, justify="left" if column == "fault" else "right", no_wrap=True)
@@ -105,8 +111,8 @@ def _table(results: list[Result]) -> Table:
             table.add_section()
         table.add_row(
             name, f"{result.events:,}", str(result.lost), str(result.duplicated), str(result.disordered),
-            str(result.wrong), str(result.died), str(result.aborted), f"{result.recovery:.1f}", f"{result.silence:.1f}",
-            f"{result.peak_megabytes:.0f}", style=None if result.sound else "red",
+            str(result.wrong), str(result.died), str(result.mended), str(result.aborted), f"{result.recovery:.1f}",
+            f"{result.silence:.1f}", f"{result.peak_megabytes:.0f}", style=None if result.sound else "red",
         )  # fmt: skip
     return table
 

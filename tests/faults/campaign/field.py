@@ -134,6 +134,11 @@ class Field:
             if thread is not None and thread.error is not None:
                 raise thread.error
 
+    def count(self, event: str) -> int:
+        """How often the workers of this deployment have logged an event, those that ended too."""
+        logs = self.deployment.folder.glob(f"{self.deployment.name}-*.log")
+        return sum(log.read_text(errors="replace").count(f'"event": "{event}"') for log in logs)
+
     def finish(self, timeout: float) -> None:
         """Wait until every listing has its answer, or for ``timeout`` seconds after the last was published."""
         assert self.traffic is not None

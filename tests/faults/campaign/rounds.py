@@ -46,6 +46,7 @@ class Result:
         duplicated: answered more than once.
         disordered: outputs behind one of a later event of their partition.
         wrong: whose colour is not that of the same photo elsewhere, or that became a dead letter.
+        mended: partitions in which workers ended a transaction that Kafka had left open (``worker.stream.hanging``).
         aborted: records that only ``read_uncommitted`` readers see: what transactions left that did not go through.
         died: workers that ended by themselves.
         recovery: seconds from the end of the fault to the next answer that readers saw; the longest of them.
@@ -60,6 +61,7 @@ class Result:
     duplicated: int = 0
     disordered: int = 0
     wrong: int = 0
+    mended: int = 0
     aborted: int = 0
     died: int = 0
     recovery: float = 0.0
@@ -201,6 +203,7 @@ def _reckon(ground: Field, result: Result) -> None:
     deployment = ground.deployment
     result.aborted = written(deployment, "read_uncommitted") - written(deployment, "read_committed")
     result.died = len(ground.died)
+    result.mended = ground.count("transaction_mended")
     result.peak_megabytes = ground.peak_megabytes
     arrivals = tally.arrivals
     result.silence = max((later - earlier for earlier, later in pairwise(arrivals)), default=0.0)
