@@ -19,7 +19,7 @@ from deploy.local.server import Server
 from deploy.local.steps import REPOSITORY
 from deploy.local.triton_install import TritonInstallation, install_triton
 
-MODELS = ("colour_image", "colour_text", "colour_head")
+MODELS = ("colour_image", "colour_text", "colour_head", "colour_release")
 
 
 class TritonServer(Server):

@@ -47,7 +47,7 @@ async def repository(shared: TritonServer, tmp_path: Path) -> AsyncIterator[Repo
     shutil.copytree(tmp_path / "before", shared.repository)
     async with Control(TritonSettings(url=shared.grpc)) as control:
         if await control.active() != FIRST:
-            await control.load("colour_head")
+            await control.load("colour_release")
 
 
 @pytest.fixture
@@ -121,14 +121,17 @@ async def test_a_release_is_loaded_activated_rolled_back_and_retired(fresh: tupl
     await answers_under(control, THIRD)
 
 
-async def test_a_change_of_the_active_release_does_not_touch_the_encoders(control: Control, operator: Operator) -> None:
+async def test_a_change_of_the_active_release_starts_no_model_anew(control: Control, operator: Operator) -> None:
     await operator.activate(SECOND)
-    before = await control.traffic("colour_image")
+    before = {model: await control.traffic(model) for model in ("colour_image", "colour_head")}
     await operator.rollback()
-    after = await control.traffic("colour_image")
-    # A version that was loaded again would begin to count at zero.
-    assert after["1"].rows > before["1"].rows > 0
-    assert after["2"].rows > before["2"].rows > 0
+    await operator.shadow(SECOND, 0.5)
+    await operator.end_shadow()
+    for model, versions in before.items():
+        after = await control.traffic(model)
+        for version in ("1", "2"):
+            # A version that was loaded again would begin to count at zero.
+            assert after[version].rows > versions[version].rows > 0, (model, version)
 
 
 async def test_a_corrupt_model_is_refused_and_leaves_everything_as_it_was(
@@ -253,14 +256,14 @@ async def test_a_shadow_that_names_nonsense_does_not_touch_the_active_release(
     repository: Repository, control: Control
 ) -> None:
     for value in ("image=1 text=1 head=2 share=0.5", "image=1 text=1 head=1 share=2", "tomorrow"):
-        copies.parameters(repository, "head", {"release/shadow": value})
-        await control.load("colour_head")
+        copies.parameters(repository, "release", {"release/shadow": value})
+        await control.load("colour_release")
         assert await shadowing_now(control) is None
         await answers_under(control, FIRST)
-    config = repository.config("colour_head")
+    config = repository.config("colour_release")
     del config.parameters["release/shadow"]
-    repository.write("colour_head", config)
-    await control.load("colour_head")
+    repository.write("colour_release", config)
+    await control.load("colour_release")
 
 
 async def test_a_second_operator_has_to_wait(repository: Repository, operator: Operator) -> None:
@@ -271,7 +274,7 @@ async def test_a_second_operator_has_to_wait(repository: Repository, operator: O
 async def test_an_activation_that_was_cut_off_is_finished_by_the_next(
     repository: Repository, control: Control, operator: Operator
 ) -> None:
-    copies.parameters(repository, "head", {"release/active": "image=2 text=1 head=2"})
+    copies.parameters(repository, "release", {"release/active": "image=2 text=1 head=2"})
     await answers_under(control, FIRST)
     await operator.activate(SECOND)
     await answers_under(control, SECOND)

@@ -77,15 +77,15 @@ def serving(server: Serving) -> Iterator[Serving]:
 def name_shadow(serving: Serving, value: str) -> None:
     """Name a candidate past the checks of ``models shadow``, as a hand with an editor may; nothing: none."""
     server, repository = serving
-    config = repository.config("colour_head")
+    config = repository.config("colour_release")
     config.parameters[SHADOW].string_value = value
     if not value:
         del config.parameters[SHADOW]
-    repository.write("colour_head", config)
+    repository.write("colour_release", config)
 
     async def tell() -> None:
         async with Control(TritonSettings(url=server.grpc)) as control:
-            await control.load("colour_head")
+            await control.load("colour_release")
 
     asyncio.run(tell())
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.support.fixtures import STANDIN
+from worker.models.client import RELEASE_MODEL
 from worker.models.repository import MODELS, Repository, fingerprint
 
 _BACKEND = """\
@@ -104,11 +105,12 @@ def add(repository: Repository, name: str, version: str, body: str, values: Mapp
 
 
 def parameters(repository: Repository, name: str, values: Mapping[str, str]) -> None:
-    """Change a configuration's parameters."""
-    config = repository.config(MODELS[name])
+    """Change the parameters of a model, or of what is live (``release``)."""
+    model = RELEASE_MODEL if name == "release" else MODELS[name]
+    config = repository.config(model)
     for key, value in values.items():
         config.parameters[key].string_value = value
-    repository.write(MODELS[name], config)
+    repository.write(model, config)
 
 
 def stamp(repository: Repository, name: str, version: str) -> None:

@@ -12,7 +12,7 @@ from onnx import parser
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
 from tests.training.graphs import SIDE, WIDTH, build
-from training.serving.repository import ENGINES, HEAD, IMAGE, TEXT, WHEEL, Wrapping, add_version, fingerprint
+from training.serving.repository import ENGINES, HEAD, IMAGE, RELEASE, TEXT, WHEEL, Wrapping, add_version, fingerprint
 from training.stages.quantise import quantise
 from worker.models.releases import Release
 
@@ -51,7 +51,7 @@ def test_the_container_runs_the_same_release_by_its_onnxruntime_backend(tmp_path
         marks = {fingerprint(tmp_path / flavour / model / "1") for flavour in ("wheel", "container")}
         assert len(marks) == 1
     both = [
-        Release.from_configs(*(parsed(tmp_path / flavour, model) for model in (IMAGE, TEXT, HEAD)))
+        Release.from_configs(*(parsed(tmp_path / flavour, model) for model in (IMAGE, TEXT, HEAD, RELEASE)))
         for flavour in ("wheel", "container")
     ]
     assert both[0] == both[1]

@@ -14,7 +14,7 @@ from deploy.local.triton import TritonServer
 from tests.conftest import require
 from tests.training.graphs import LENGTH, SIDE, WIDTH, build
 from training.evaluation import throughput
-from training.serving.repository import HEAD, IMAGE, TEXT, activate, add_version, fingerprint, read_config
+from training.serving.repository import HEAD, IMAGE, RELEASE, TEXT, activate, add_version, fingerprint, read_config
 from worker.errors import Unavailable
 from worker.models.client import Triton
 from worker.models.following import Releases
@@ -25,7 +25,7 @@ from worker.settings import TritonSettings
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     folder = tmp_path_factory.mktemp("serving")
     build(folder / "models", folder / "work")
-    server = TritonServer(folder / "triton", repository=folder / "models", models=[IMAGE, TEXT, HEAD])
+    server = TritonServer(folder / "triton", repository=folder / "models", models=[IMAGE, TEXT, HEAD, RELEASE])
     require(server)
     server.start()
     yield server
@@ -100,7 +100,9 @@ def test_a_second_version_stands_beside_the_first(tmp_path: Path) -> None:
     after = read_config(tmp_path / "models", HEAD)
     assert list(after.version_policy.specific.versions) == [1, 2]
     assert after.parameters["1/threshold"].string_value == "0.5"
-    assert after.parameters["release/active"].string_value == "image=1 text=1 head=2"
+    live = read_config(tmp_path / "models", RELEASE)
+    assert live.parameters["release/active"].string_value == "image=1 text=1 head=2"
+    assert not [name for name in after.parameters if name.startswith("release/")]
 
 
 def test_a_head_made_for_other_encoders_is_not_activated(tmp_path: Path) -> None:

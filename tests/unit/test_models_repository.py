@@ -39,16 +39,18 @@ def test_a_fingerprint_covers_what_decides_the_answers_and_nothing_else(reposito
 
 
 def test_a_configuration_is_written_whole_and_read_back(repository: Repository) -> None:
-    config = repository.config("colour_head")
+    config = repository.config("colour_release")
     config.parameters["release/active"].string_value = written(copies.SECOND)
-    repository.write("colour_head", config)
-    assert repository.config("colour_head") == config
+    repository.write("colour_release", config)
+    assert repository.config("colour_release") == config
     assert repository.active() == copies.SECOND
-    assert [path.name for path in (repository.folder / "colour_head").glob("*.partial")] == []
+    assert [path.name for path in (repository.folder / "colour_release").glob("*.partial")] == []
 
 
 def test_a_folder_that_is_no_repository_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"colour_image, colour_text, colour_head; .* --repository"):
+    with pytest.raises(
+        ConfigurationError, match=r"colour_image, colour_text, colour_head, colour_release; .* --repository"
+    ):
         Repository(tmp_path)
 
 

@@ -18,9 +18,9 @@ def config(**parameters: str) -> ModelConfig:
     return made
 
 
-def configs(**changes: str) -> tuple[ModelConfig, ModelConfig, ModelConfig]:
+def configs(**changes: str) -> tuple[ModelConfig, ModelConfig, ModelConfig, ModelConfig]:
+    live = {"release/active": "image=2 text=1 head=5"}
     head = {
-        "release/active": "image=2 text=1 head=5",
         "5/fingerprint": "hhh",
         "5/image_fingerprint": "iii",
         "5/text_fingerprint": "ttt",
@@ -30,7 +30,8 @@ def configs(**changes: str) -> tuple[ModelConfig, ModelConfig, ModelConfig]:
     return (
         config(**{"2/fingerprint": "iii", "2/side": "128", "2/width": "64"}),
         config(**{"1/fingerprint": "ttt", "1/width": "64"}),
-        config(**{**head, **changes}),
+        config(**head | {name: value for name, value in changes.items() if name in head}),
+        config(**live | {name: value for name, value in changes.items() if name in live}),
     )
 
 

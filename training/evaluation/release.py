@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-from training.serving.repository import HEAD, IMAGE, TEXT, read_config
+from training.serving.repository import HEAD, IMAGE, RELEASE, TEXT, read_config
 from worker.colours import Colour
 from worker.models.releases import Release
 
@@ -74,7 +74,7 @@ def load(repository: Path) -> Served:
         ConfigurationError: the configurations do not describe one.
         FileNotFoundError: a file of a version is missing.
     """
-    release = Release.from_configs(*(read_config(repository, model) for model in (IMAGE, TEXT, HEAD)))
+    release = Release.from_configs(*(read_config(repository, model) for model in (IMAGE, TEXT, HEAD, RELEASE)))
     folders = {
         IMAGE: repository / IMAGE / release.image.version,
         TEXT: repository / TEXT / release.text.version,

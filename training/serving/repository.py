@@ -2,6 +2,7 @@
 
     triton_models/<model>/config.pbtxt   version policy, and parameters keyed by version
     triton_models/<model>/<version>/     model.py, model.onnx, golden.npz, and tokenizer.json of the text encoder
+    triton_models/colour_release/        a model whose parameters name the active release
 
 ``worker.models.releases`` reads the parameters through Triton; nothing else says what is live.
 """
@@ -21,7 +22,7 @@ from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInsta
 
 from training.serving import backends
 
-IMAGE, TEXT, HEAD = "colour_image", "colour_text", "colour_head"
+IMAGE, TEXT, HEAD, RELEASE = "colour_image", "colour_text", "colour_head", "colour_release"
 # What decides a version's answers; golden.npz only checks them.
 _DECIDING = ("model.py", "model.onnx", "tokenizer.json")
 
@@ -149,7 +150,7 @@ def add_version(
 
 
 def activate(repository: Path, *, image: int, text: int, head: int) -> None:
-    """Name the release that workers shall use from their next look at the head's configuration on.
+    """Name the release that workers shall use from their next look at it on.
 
     Raises:
         ValueError: the head was made for other encoders than these.
@@ -160,11 +161,21 @@ def activate(repository: Path, *, image: int, text: int, head: int) -> None:
         found = read_config(repository, model).parameters[f"{version}/fingerprint"].string_value
         if made_for != found:
             raise ValueError(f"head {head} was made for {name} encoder {made_for}, version {version} is {found}")
-    config.parameters["release/active"].string_value = f"image={image} text={text} head={head}"
-    _write_config(repository, config)
+    folder = repository / RELEASE / "1"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(Path(backends.__file__).parent / "release.py", folder / "model.py")
+    live = read_config(repository, RELEASE)
+    live.parameters["release/active"].string_value = f"image={image} text={text} head={head}"
+    _write_config(repository, live)
 
 
 def _new_config(model: str) -> ModelConfig:
+    if model == RELEASE:
+        config = ModelConfig(name=model, backend="python")
+        config.input.add(name="ask", data_type=DataType.TYPE_BOOL, dims=[1])
+        config.output.add(name="active", data_type=DataType.TYPE_STRING, dims=[1])
+        config.instance_group.add(count=1, kind=ModelInstanceGroup.KIND_CPU)
+        return config
     interface = INTERFACES[model]
     config = ModelConfig(name=model, backend="python", max_batch_size=interface.max_batch)
     for name, (kind, dims) in interface.inputs.items():

@@ -16,7 +16,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from worker.errors import ConfigurationError, ReleaseGone, Unavailable
 from worker.models import golden
-from worker.models.client import HEAD_MODEL
+from worker.models.client import RELEASE_MODEL
 from worker.models.control import Control
 from worker.models.releases import ACTIVE, Release
 from worker.models.repository import ACTIVATED_AT, LOADED_AT, MODELS, PREVIOUS, Repository, Versions, written
@@ -99,7 +99,7 @@ class Operator:
         with self._repository.locked():
             seen = await self.verify(versions)
             active = self._repository.active()
-            config = self._repository.config(HEAD_MODEL)
+            config = self._repository.config(RELEASE_MODEL)
             if dict(versions) != active:
                 config.parameters[ACTIVE].string_value = written(versions)
                 config.parameters[PREVIOUS].string_value = written(active)
@@ -109,7 +109,7 @@ class Operator:
                 del config.parameters[SHADOW]  # it would be compared with itself
             # Also where the folder names it already: a command that was cut off may have told nobody.
             if any([await replica.active() != versions for replica in self._replicas]):
-                await self._change(HEAD_MODEL, config)
+                await self._change(RELEASE_MODEL, config)
             return seen
 
     async def shadow(self, versions: Versions, share: float) -> list[Verified]:
@@ -124,9 +124,9 @@ class Operator:
             if dict(versions) == self._repository.active():
                 raise ConfigurationError(f"{written(versions)} is the active release; name another one to shadow it")
             seen = await self.verify(versions)
-            config = self._repository.config(HEAD_MODEL)
+            config = self._repository.config(RELEASE_MODEL)
             config.parameters[SHADOW].string_value = written_shadow(versions, share)
-            await self._change(HEAD_MODEL, config)
+            await self._change(RELEASE_MODEL, config)
             return seen
 
     async def end_shadow(self) -> bool:
@@ -137,18 +137,20 @@ class Operator:
             Unavailable: a Triton does not answer.
         """
         with self._repository.locked():
-            config = self._repository.config(HEAD_MODEL)
+            config = self._repository.config(RELEASE_MODEL)
             if SHADOW not in config.parameters:
                 return False
             del config.parameters[SHADOW]
-            await self._change(HEAD_MODEL, config)
+            await self._change(RELEASE_MODEL, config)
             return True
 
     async def rollback(self) -> tuple[dict[str, str], list[Verified]]:
         """Activate the release before; a second rollback undoes the first. Raises as ``activate``."""
         previous = self._repository.previous()
         if previous is None:
-            raise ConfigurationError(f"{HEAD_MODEL} has no {PREVIOUS}: nothing was active before {self._active_name}")
+            raise ConfigurationError(
+                f"{RELEASE_MODEL} has no {PREVIOUS}: nothing was active before {self._active_name}"
+            )
         return previous, await self.activate(previous)
 
     async def retire(self, name: str, version: str) -> None:

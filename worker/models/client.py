@@ -22,6 +22,7 @@ from worker.settings import TritonSettings
 IMAGE_MODEL = "colour_image"
 TEXT_MODEL = "colour_text"
 HEAD_MODEL = "colour_head"
+RELEASE_MODEL = "colour_release"
 
 _MISSING_RETRIES = (0.0, 0.05)
 """Seconds before a request for a missing version is repeated, ahead of reading the active release again."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from worker.errors import ConfigurationError, ReleaseGone, Unavailable
 from worker.models.background import BackgroundTriton
-from worker.models.client import HEAD_MODEL
+from worker.models.client import RELEASE_MODEL
 from worker.models.releases import ACTIVE, parse_active
 from worker.settings import TritonSettings
 
@@ -62,10 +62,10 @@ class Control(BackgroundTriton):
 
         Raises:
             ConfigurationError: it names none.
-            ReleaseGone: the head is not loaded.
+            ReleaseGone: ``colour_release`` is not loaded.
             Unavailable: Triton does not answer.
         """
-        return parse_active((await self.config(HEAD_MODEL)).parameters[ACTIVE].string_value)
+        return parse_active((await self.config(RELEASE_MODEL)).parameters[ACTIVE].string_value)
 
     async def is_live(self) -> bool:
         """Whether there is a Triton at all."""

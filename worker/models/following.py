@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from worker.errors import ConfigurationError, ReleaseGone, Unavailable
-from worker.models.client import HEAD_MODEL, IMAGE_MODEL, TEXT_MODEL, Triton
+from worker.models.client import HEAD_MODEL, IMAGE_MODEL, RELEASE_MODEL, TEXT_MODEL, Triton
 from worker.models.releases import Release
 from worker.models.shadowing import Shadowing
 from worker.observe import metrics
@@ -67,7 +67,7 @@ class Releases:
     async def _read(self) -> Release:
         try:
             configs = await asyncio.gather(
-                *(self._triton.config(name) for name in (IMAGE_MODEL, TEXT_MODEL, HEAD_MODEL))
+                *(self._triton.config(name) for name in (IMAGE_MODEL, TEXT_MODEL, HEAD_MODEL, RELEASE_MODEL))
             )
             release = Release.from_configs(*configs)
         except (ReleaseGone, ConfigurationError) as error:

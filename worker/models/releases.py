@@ -1,7 +1,8 @@
-"""What is live: a release is a triple of versions, named in one parameter of the head's configuration in Triton.
+"""What is live: a release is a triple of versions, named in one parameter of ``colour_release`` in Triton.
 
-Triton's own configuration is the only source of truth. ``release/active`` reads ``image=3 text=1 head=7``; what belongs
-to one version is a parameter ``<version>/<name>`` of its model: fingerprint, side, width, labels, threshold.
+Triton's own configuration is the only source of truth. ``release/active`` reads ``image=3 text=1 head=7``, in a model of
+its own, since Triton starts a model's versions anew when its configuration changes. What belongs to one version is a
+parameter ``<version>/<name>`` of its model: fingerprint, side, width, labels, threshold.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from worker.colours import Colour
 from worker.errors import ConfigurationError
 from worker.events import ReleaseNames
-from worker.models.client import HEAD_MODEL, IMAGE_MODEL, TEXT_MODEL
+from worker.models.client import HEAD_MODEL, IMAGE_MODEL, RELEASE_MODEL, TEXT_MODEL
 
 ACTIVE = "release/active"
 
@@ -72,13 +73,13 @@ class Release:
         object.__setattr__(self, "names", names)
 
     @classmethod
-    def from_configs(cls, image: ModelConfig, text: ModelConfig, head: ModelConfig) -> Release:
-        """Read the active release out of the three models' configurations.
+    def from_configs(cls, image: ModelConfig, text: ModelConfig, head: ModelConfig, live: ModelConfig) -> Release:
+        """Read the active release out of the configurations of the three models and of ``colour_release``.
 
         Raises:
             ConfigurationError: a parameter is missing or wrong, or the head was made for other encoders.
         """
-        return cls.of_versions(image, text, head, parse_active(_need(_parameters(head), HEAD_MODEL, ACTIVE)))
+        return cls.of_versions(image, text, head, parse_active(_need(_parameters(live), RELEASE_MODEL, ACTIVE)))
 
     @classmethod
     def of_versions(

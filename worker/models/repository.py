@@ -2,6 +2,7 @@
 
     triton_models/<model>/config.pbtxt   version policy, and parameters keyed by version
     triton_models/<model>/<version>/     model.py, model.onnx, golden.npz, and tokenizer.json of the text encoder
+    triton_models/colour_release/        a model whose parameters name the active release, and others in use
 
 A configuration is replaced whole or not at all. A version's files are never written here: whoever exports a version
 copies it in, and only then may it be loaded.
@@ -20,7 +21,7 @@ from google.protobuf import text_format  # type: ignore[import-untyped]
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from worker.errors import ConfigurationError
-from worker.models.client import HEAD_MODEL, IMAGE_MODEL, TEXT_MODEL
+from worker.models.client import HEAD_MODEL, IMAGE_MODEL, RELEASE_MODEL, TEXT_MODEL
 from worker.models.releases import ACTIVE, Release, parse_active
 from worker.models.shadowing import SHADOW, parse_shadow
 
@@ -39,7 +40,7 @@ Versions = Mapping[str, str]
 
 
 class Repository:
-    """A model repository with the three models.
+    """A model repository with the three models, and the one that names the release.
 
     Parameters:
         folder: as Triton's ``--model-repository`` names it, or where an operator sees the same files.
@@ -50,7 +51,7 @@ class Repository:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        missing = [model for model in MODELS.values() if not self._path(model).is_file()]
+        missing = [model for model in (*MODELS.values(), RELEASE_MODEL) if not self._path(model).is_file()]
         if missing:
             raise ConfigurationError(
                 f"{folder} holds no {', '.join(missing)}; name the folder that Triton serves with --repository"
@@ -109,16 +110,16 @@ class Repository:
 
     def active(self) -> dict[str, str]:
         """The versions of the active release."""
-        return parse_active(self.config(HEAD_MODEL).parameters[ACTIVE].string_value)
+        return parse_active(self.config(RELEASE_MODEL).parameters[ACTIVE].string_value)
 
     def previous(self) -> dict[str, str] | None:
         """The versions of the release before; none before the first change."""
-        value = self.config(HEAD_MODEL).parameters[PREVIOUS].string_value
+        value = self.config(RELEASE_MODEL).parameters[PREVIOUS].string_value
         return parse_active(value) if value else None
 
     def shadow(self) -> tuple[dict[str, str], float] | None:
         """The versions of the candidate that is shadowed, and its share; ``None``: nothing is."""
-        parameters = self.config(HEAD_MODEL).parameters
+        parameters = self.config(RELEASE_MODEL).parameters
         return parse_shadow(parameters[SHADOW].string_value) if SHADOW in parameters else None
 
     def in_use(self) -> dict[str, dict[str, str]]:
@@ -130,7 +131,7 @@ class Repository:
 
     def activated_at(self) -> str:
         """When the active release was named, RFC 3339; empty when no command did it."""
-        return str(self.config(HEAD_MODEL).parameters[ACTIVATED_AT].string_value)
+        return str(self.config(RELEASE_MODEL).parameters[ACTIVATED_AT].string_value)
 
     def loaded_at(self, model: str, version: str) -> str:
         """When a version was loaded by a command, RFC 3339; empty when Triton began with it."""

@@ -1,4 +1,4 @@
-"""The candidate beside the active release: named in ``release/shadow`` of the head's configuration, with its share.
+"""The candidate beside the active release: named in ``release/shadow`` of ``colour_release``, with its share.
 
     release/shadow    image=1 text=1 head=2 share=0.1
 
@@ -41,13 +41,15 @@ class Shadowing:
         return number < self.share * 2**64
 
     @classmethod
-    def from_configs(cls, image: ModelConfig, text: ModelConfig, head: ModelConfig) -> Shadowing | None:
+    def from_configs(
+        cls, image: ModelConfig, text: ModelConfig, head: ModelConfig, live: ModelConfig
+    ) -> Shadowing | None:
         """Read ``release/shadow``; ``None`` when nothing is shadowed.
 
         Raises:
             ConfigurationError: it is written in another way, or names no complete release.
         """
-        value = head.parameters[SHADOW].string_value if SHADOW in head.parameters else ""
+        value = live.parameters[SHADOW].string_value if SHADOW in live.parameters else ""
         if not value:
             return None
         versions, share = parse_shadow(value)

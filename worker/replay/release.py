@@ -10,7 +10,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from worker.errors import ConfigurationError, ReleaseGone, Unavailable
 from worker.events import ReleaseNames
 from worker.models import Release, Releases, Triton
-from worker.models.client import HEAD_MODEL, IMAGE_MODEL, TEXT_MODEL
+from worker.models.client import HEAD_MODEL, IMAGE_MODEL, RELEASE_MODEL, TEXT_MODEL
 from worker.models.releases import ACTIVE, parse_active
 
 _MODELS = {"image": IMAGE_MODEL, "text": TEXT_MODEL, "head": HEAD_MODEL}
@@ -41,8 +41,9 @@ async def choose(triton: Triton, versions: Mapping[str, str]) -> Release:
         Unavailable: Triton does not answer.
     """
     try:
-        configs = await _configs(triton)
-        release = _release(configs, versions)
+        image, text, head = await _configs(triton)
+        active = parse_active((await triton.config(RELEASE_MODEL)).parameters[ACTIVE].string_value)
+        release = Release.of_versions(image, text, head, active | dict(versions))
     except ReleaseGone as error:
         raise Unavailable("triton", str(error)) from error
     for name, version in _versions(release).items():
@@ -72,7 +73,8 @@ class PinnedReleases(Releases):
     async def _read(self) -> Release:
         wanted = {name: value.split("@")[0] for name, value in self._names.model_dump().items()}
         try:
-            release = _release(await _configs(self._triton), wanted)
+            image, text, head = await _configs(self._triton)
+            release = Release.of_versions(image, text, head, wanted)
         except (ReleaseGone, ConfigurationError) as error:
             raise Unavailable("triton", str(error)) from error
         if release.names != self._names:
@@ -84,17 +86,9 @@ class PinnedReleases(Releases):
         return release
 
 
-async def _configs(triton: Triton) -> dict[str, ModelConfig]:
-    configs = await asyncio.gather(*(triton.config(model) for model in _MODELS.values()))
-    return dict(zip(_MODELS, configs, strict=True))
-
-
-def _release(configs: Mapping[str, ModelConfig], versions: Mapping[str, str]) -> Release:
-    head = ModelConfig()
-    head.CopyFrom(configs["head"])
-    active = parse_active(head.parameters[ACTIVE].string_value) | dict(versions)
-    head.parameters[ACTIVE].string_value = " ".join(f"{name}={active[name]}" for name in _MODELS)
-    return Release.from_configs(configs["image"], configs["text"], head)
+async def _configs(triton: Triton) -> tuple[ModelConfig, ModelConfig, ModelConfig]:
+    image, text, head = await asyncio.gather(*(triton.config(model) for model in _MODELS.values()))
+    return image, text, head
 
 
 def _versions(release: Release) -> dict[str, str]:
