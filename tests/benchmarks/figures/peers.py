@@ -24,6 +24,7 @@ PEERS = {
     "FastStream (aiokafka)": "tests.benchmarks.peers.faststream_app",
 }
 _PARTITIONS = 4
+_ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,22 @@ _COURSES = (_Course("cold", False, 350, 1_200, 5), _Course("warm", True, 1_500, 
 
 
 def measure(field: Field) -> list[Row]:
-    """Cold and warm, each with photos and texts that nobody has asked for before."""
+    """Cold and warm, each with photos and texts that nobody has asked for before.
+
+    All four in turns, and the better round of each counts: what else the machine does only takes away.
+    """
     python = environment.python()
     return [_row(field, course, python) for course in _COURSES]
 
 
 def _row(field: Field, course: _Course, python: str) -> Row:
-    rates = {
-        name: _peer(field, module, _listings(field, course.peer, course), python) for name, module in PEERS.items()
-    }
-    ours = _worker(field, _listings(field, course.worker, course))
+    rates = dict.fromkeys(PEERS, 0.0)
+    ours = 0.0
+    for _ in range(_ROUNDS):
+        for name, module in PEERS.items():
+            found = _peer(field, module, _listings(field, course.peer, course), python)
+            rates[name] = max(rates[name], found)
+        ours = max(ours, _worker(field, _listings(field, course.worker, course)))
     best = max(rates.values())
     return Row(
         f"peers, {course.name}",
@@ -58,7 +65,7 @@ def _row(field: Field, course: _Course, python: str) -> Row:
         at_least(course.factor),
         parts={"worker, events/s": ours, **{f"{name}, events/s": rate for name, rate in rates.items()}},
         note="one process each, the stand-in model (waits, computes nothing), the same Redis and photos; the peers "
-        "write without transactions, the worker exactly once",
+        "write without transactions, the worker exactly once; the better of two rounds each, in turns",
     )
 
 
