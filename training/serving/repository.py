@@ -35,6 +35,7 @@ class Interface:
         inputs, outputs: name -> (type, dimensions without the batch); -1 where another version may differ.
         max_batch: rows of one run.
         delay: microseconds that requests wait for others to share a run.
+        instances: processes (wheel) or sessions (container) that run at once on the CPU.
         code: file of ``training.serving.backends`` that becomes ``model.py``.
     """
 
@@ -43,6 +44,7 @@ class Interface:
     max_batch: int
     delay: int
     code: str
+    instances: int = 1
 
 
 Flavour = Literal["wheel", "container"]
@@ -70,7 +72,7 @@ ENGINES = "/var/cache/tensorrt"
 _FLOAT = DataType.TYPE_FP32
 INTERFACES: dict[str, Interface] = {
     IMAGE: Interface(
-        {"pixels": (DataType.TYPE_UINT8, (-1, -1, 3))}, {"embedding": (_FLOAT, (-1,))}, 64, 2_000, "tensors.py"
+        {"pixels": (DataType.TYPE_UINT8, (-1, -1, 3))}, {"embedding": (_FLOAT, (-1,))}, 64, 2_000, "tensors.py", 2
     ),
     TEXT: Interface({"text": (DataType.TYPE_STRING, (1,))}, {"embedding": (_FLOAT, (-1,))}, 128, 1_000, "text.py"),
     HEAD: Interface(
@@ -182,7 +184,7 @@ def _new_config(model: str) -> ModelConfig:
         config.input.add(name=name, data_type=kind, dims=dims)
     for name, (kind, dims) in interface.outputs.items():
         config.output.add(name=name, data_type=kind, dims=dims)
-    config.instance_group.add(count=1, kind=ModelInstanceGroup.KIND_CPU)
+    config.instance_group.add(count=interface.instances, kind=ModelInstanceGroup.KIND_CPU)
     # Priority 1 is for listings on the stream; whatever may wait (backfills) asks with 2.
     batching = config.dynamic_batching
     batching.max_queue_delay_microseconds = interface.delay
@@ -206,7 +208,7 @@ def _wrap(config: ModelConfig, graph: Path, *, gpu: bool) -> None:
     config.backend, config.platform, config.default_model_filename = "onnxruntime", "onnxruntime_onnx", "model.onnx"
     if not gpu:
         return
-    config.instance_group[0].kind = ModelInstanceGroup.KIND_GPU
+    config.instance_group[0].kind, config.instance_group[0].count = ModelInstanceGroup.KIND_GPU, 1
     del config.optimization.execution_accelerators.gpu_execution_accelerator[:]
     accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
     # An engine takes minutes to build; kept, it is built once a GPU type.
