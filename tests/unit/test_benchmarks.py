@@ -16,7 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.benchmarks import __main__ as benchmarks
-from tests.benchmarks import machine, models, photo_host, photos, report
+from tests.benchmarks import document, machine, models, photo_host, photos, report
 from tests.benchmarks.arithmetic import at_least, at_most, percentile, steady_rate
 from tests.benchmarks.listening import latencies
 from tests.benchmarks.report import Failure, Row
@@ -122,3 +122,16 @@ def test_the_photo_host_answers_one_request_after_the_other_over_one_connection(
             found.append((response.status, response.read() == photo))
         connection.close()
     assert found == [(200, True), (404, False), (405, False), (200, True)]
+
+
+def test_the_page_takes_the_newest_results_and_keeps_its_words(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- results -->\nout of date\n<!-- /results -->\nafter\n", encoding="utf-8")
+    document.main(page)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n<!-- results -->\nMeasured on 2")
+    assert text.endswith("|\n<!-- /results -->\nafter\n")
+    assert "out of date" not in text
+    page.write_text("no place", encoding="utf-8")
+    with pytest.raises(typer.BadParameter):
+        document.main(page)
