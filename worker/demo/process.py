@@ -60,7 +60,7 @@ class WorkerProcess:
         with self._log.open("wb") as log:
             # A session of its own: Ctrl+C reaches us alone, and we end it in order. Settings come by the environment.
             self._child = subprocess.Popen(
-                [sys.executable, "-c", "from worker.cli import main; main()", "run"],
+                [sys.executable, "-c", "from worker.start import main; main()", "run"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
