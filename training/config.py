@@ -59,7 +59,7 @@ class Config:
     Parameters:
         model: name of a file in ``towers/configs``, a model that open_clip knows, or a local ``.json``.
         pretrained: its weights: a tag, a local file, or None for none (a ``local-dir:`` or ``hf-hub:`` model brings its
-            own). Such a base keeps its text tower.
+            own). Such a base keeps its text tower, unless ``encoder.text_rate`` tunes it.
         prepare, text, scratch, encoder, pseudo, head, rivals: settings of the stages.
         mix: what the encoder's batches are made of.
         street_mix: likewise once street photos have pseudo-labels, for encoder and head.

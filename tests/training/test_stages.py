@@ -28,7 +28,7 @@ from training.journal import Journal
 from training.stages.head import fit_temperature
 
 _PAINTS = {"red": (200, 20, 25), "black": (20, 20, 22), "green": (30, 120, 45), "white": (225, 225, 222)}
-_SMALL = {
+_SMALL: dict[str, Any] = {
     "served_side": 64,
     "text": {"steps": 3, "corpus": 300},
     "scratch": {"batch": 8, "side": 32, "workers": 0, "epochs": 1, "save_every": 1},
@@ -81,6 +81,11 @@ def _run(*arguments: str) -> str:
     result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(path, weights_only=True)
+    return weights
 
 
 @pytest.fixture
@@ -173,13 +178,19 @@ def test_two_processes_share_the_work(made: Path, tmp_path: Path, stage: list[st
 @pytest.mark.filterwarnings("default")
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_one_thread")
+@pytest.mark.parametrize("text_rate", [0, 0.02], ids=["text locked", "text tuned"])
 def test_a_seed_repeats_its_weights_even_through_a_kill(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text_rate: float
 ) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump(_SMALL | {"encoder": _SMALL["encoder"] | {"text_rate": text_rate}}))
     _run("prepare", "--data", str(made), "--out", str(tmp_path / "one"))
-    _run("scratch", "--titles-only", "--out", str(tmp_path / "one"), "--config", str(made / "small.yaml"))
+    _run("scratch", "--titles-only", "--out", str(tmp_path / "one"), "--config", str(settings))
+    stale = tmp_path / "one" / "encoder" / "text.pt"
+    stale.parent.mkdir()
+    stale.write_bytes(b"of a run that tuned it")
     shutil.copytree(tmp_path / "one", tmp_path / "other")
-    train = ["encoder", "--no-street", "--no-imagenet", "--config", str(made / "small.yaml"), "--out"]
+    train = ["encoder", "--no-street", "--no-imagenet", "--config", str(settings), "--out"]
     _run(*train, str(tmp_path / "one"))
     shown, last = Journal.step, 3
 
@@ -195,11 +206,15 @@ def test_a_seed_repeats_its_weights_even_through_a_kill(
     assert json.loads((tmp_path / "other" / "run.json").read_text())["encoder"]["state"] == "begun"
     _run(*train, str(tmp_path / "other"))
     assert json.loads((tmp_path / "other" / "run.json").read_text())["encoder"]["sittings"] == 2
-    unbroken, resumed = (
-        torch.load(tmp_path / name / "encoder" / "visual.pt", weights_only=True) for name in ("one", "other")
-    )
-    for name, tensor in unbroken.items():
-        assert torch.equal(tensor, resumed[name]), name
+    for tower in ("visual", "text"):
+        unbroken, resumed = (_weights(tmp_path / name / "model" / f"{tower}.pt") for name in ("one", "other"))
+        for name, tensor in unbroken.items():
+            assert torch.equal(tensor, resumed[name]), name
+    before, after = (tmp_path / "one" / folder / "text.pt" for folder in ("text", "model"))
+    assert (before.read_bytes() == after.read_bytes()) == (text_rate == 0)
+    assert stale.exists() == (text_rate > 0)
+    changed = [name for name, weight in _weights(before).items() if not torch.equal(weight, _weights(after)[name])]
+    assert bool(changed) == (text_rate > 0)
 
 
 def test_a_setting_that_no_stage_knows_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Tune the visual encoder towards the text tower's prototypes of colours, items, and both together.
 
-Cross-entropy over prototypes, not ClipLoss: a batch holds many equal captions, which ClipLoss would push apart.
+Cross-entropy over prototypes, not ClipLoss: a batch holds many equal captions, which ClipLoss would push apart. The
+text tower is locked (LiT, arXiv 2111.07991) unless it is given a learning rate; then its prototypes move with it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from training.data.loader import Batch, Mix, Pictures, batches
 from training.devices import Device, save
 from training.journal import Journal
-from training.towers.clip import Prototypes, statistics
+from training.stages import wording
+from training.towers.clip import Prototypes, prototypes, statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,7 @@ class EncoderSettings:
     Parameters:
         side: of the pictures, in pixels.
         rate: peak learning rate of the new layers; the ImageNet trunk learns at ``trunk`` times that.
+        text_rate: peak learning rate of the text tower, see ``stages/wording.py``; 0 leaves it locked.
         smoothing: of the colour targets.
         item_weight, joint_weight, mask_weight: of the losses beside the colour's.
         ema: decay a step of the averaged weights, which are what is kept.
@@ -41,6 +45,7 @@ class EncoderSettings:
     side: int = 96
     rate: float = 2e-3
     trunk: float = 0.4
+    text_rate: float = 0.0
     weight_decay: float = 0.02
     smoothing: float = 0.04
     item_weight: float = 0.2
@@ -63,19 +68,28 @@ def normalised(pixels: Tensor, visual: nn.Module | None = None) -> Tensor:
 
 
 class Seen(nn.Module):
-    """What is trained: pixels to embedding, foreground map (None for towers that have none), scale of the cosines."""
+    """What is trained, called once a step so that one wrapper covers both towers.
 
-    def __init__(self, visual: nn.Module) -> None:
+    Parameters:
+        text: the text tower where it is trained too, None where it is locked.
+    """
+
+    def __init__(self, visual: nn.Module, text: nn.Module | None = None) -> None:
         super().__init__()
-        self.visual = visual
+        self.visual, self.text = visual, text
         self.scale = nn.Parameter(torch.tensor(2.7))
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+    def forward(
+        self, pixels: Tensor, tokens: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:
+        """Embedding, foreground map (None for towers that have none), texts' embeddings, scale of the cosines."""
         x, scale = normalised(pixels, self.visual), self.scale.exp().clamp(max=40)
+        texts = None if self.text is None else self.text(tokens)
         tower: Any = getattr(self.visual, "trunk", self.visual)
         if hasattr(tower, "forward_with_map"):
-            return *tower.forward_with_map(x), scale
-        return self.visual(x), None, scale
+            embedding, map_logits = tower.forward_with_map(x)
+            return embedding, map_logits, texts, scale
+        return self.visual(x), None, texts, scale
 
 
 def losses(
@@ -99,9 +113,10 @@ def losses(
         out["item"] = settings.item_weight * functional.cross_entropy(
             scale * z[has_item] @ prototypes.items.T, batch.item[has_item]
         )
-    both = known & has_item
+    both, index = wording.pairs_of(batch)
     if both.any():
-        index = batch.target[both].argmax(1) * len(prototypes.items) + batch.item[both]
+        if prototypes.pairs is not None:
+            index = torch.searchsorted(prototypes.pairs, index)
         out["joint"] = settings.joint_weight * functional.cross_entropy(scale * z[both] @ prototypes.joint.T, index)
     if map_logits is not None and batch.composed.any():
         mask = batch.mask[batch.composed].float().div(255)
@@ -147,7 +162,7 @@ def grown(visual: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
 
 def train(
     clip: Any,
-    prototypes: Prototypes,
+    tokenizer: Tokenizer,
     store: Path,
     folder: Path,
     settings: EncoderSettings,
@@ -157,64 +172,82 @@ def train(
     targets: NDArray[np.float32] | None = None,
     device: Device | None = None,
     name: str = "encoder",
-) -> nn.Module:
-    """Train ``clip.visual`` and return its averaged copy; ``visual.pt`` is written every ``save_every`` steps.
+) -> dict[str, nn.Module]:
+    """Train ``clip.visual``, and ``clip.text`` where it has a rate; return their averaged copies by these names.
 
-    A run that was killed goes on from ``state.pt`` when called again with the same folder, and ends with the weights
-    that it would have had.
+    ``visual.pt`` and, where it is trained, ``text.pt`` are written every ``save_every`` steps. A run that was
+    killed goes on from ``state.pt`` when called again with the same folder, and ends with the weights that it would
+    have had.
     """
     device = device or Device(torch.device("cpu"))
     folder.mkdir(parents=True, exist_ok=True)
     visual = clip.visual.to(device.kind, memory_format=torch.channels_last)
     freeze(visual, settings.unlocked_groups)
-    seen = Seen(visual).to(device.kind)
-    prototypes = prototypes.to(device.kind)
+    tuned: dict[str, nn.Module] = {"visual": visual}
     trunk, fresh = grown(visual)
+    locked = prototypes(clip.text, tokenizer, joint=settings.text_rate == 0).to(device.kind)
+    if settings.text_rate > 0:
+        tuned["text"] = clip.text.to(device.kind)
+    elif device.first:
+        (folder / "text.pt").unlink(missing_ok=True)
+    seen = Seen(**tuned).to(device.kind)
     peaks = [settings.rate * settings.trunk, settings.rate]
     groups = [{"params": trunk, "lr": peaks[0]}, {"params": [*fresh, seen.scale], "lr": peaks[1]}]
+    if seen.text is not None:
+        peaks.append(settings.text_rate)
+        groups.append({"params": [*seen.text.parameters()], "lr": settings.text_rate})
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peaks, settings.steps, pct_start=0.08)
-    average = Average(visual, settings.ema)
+    averages = {tower: Average(module, settings.ema) for tower, module in tuned.items()}
     first = 0
     if (folder / "state.pt").is_file():
         state = torch.load(folder / "state.pt", map_location=device.kind, weights_only=True)
-        visual.load_state_dict(state["visual"])
-        average.module.load_state_dict(state["average"])
+        first = state["step"]
+        for tower, average in averages.items():
+            tuned[tower].load_state_dict(state["towers"][tower])
+            average.module.load_state_dict(state["averages"][tower])
+            average.step = first
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
         seen.scale.data.fill_(state["scale"])
-        first = average.step = state["step"]
     model = device.wrap(seen)
     pictures = Pictures(
         store, settings.side, settings.batch, mix=mix, seed=(settings.seed, device.rank), first=first,
         pseudo=pseudo, targets=targets,
     )  # fmt: skip
     stream = batches(pictures, settings.workers)
-    visual.train()
+    seen.train()
     freeze(visual, settings.unlocked_groups)
     with Journal(folder, name, first=first, steps=settings.steps, speak=device.first) as journal:
         for step in range(first, settings.steps):
             # Dropout's chance too is the step's own, so that it does not matter where a run was broken off.
             torch.manual_seed(settings.seed * 1_000_003 + step)
-            batch = Batch(*(part.to(device.kind, non_blocking=True) for part in next(stream)))
+            drawn = Batch(*next(stream))
+            words = None
+            if seen.text is not None:
+                words = wording.draw(drawn, tokenizer, f"{settings.seed} {device.rank} {step}").to(device.kind)
+            batch = Batch(*(part.to(device.kind, non_blocking=True) for part in drawn))
             with device.autocast():
-                embedding, map_logits, scale = model(batch.pixels)
+                embedding, map_logits, texts, scale = model(batch.pixels, words.tokens if words else None)
             parts = losses(
-                embedding.float(), None if map_logits is None else map_logits.float(), batch, prototypes,
-                scale=scale, settings=settings,
+                embedding.float(), None if map_logits is None else map_logits.float(), batch,
+                words.prototypes(texts.float()) if words else locked, scale=scale, settings=settings,
             )  # fmt: skip
             optimiser.zero_grad(set_to_none=True)
             torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(visual.parameters(), 2.0)
+            for module in tuned.values():
+                nn.utils.clip_grad_norm_(module.parameters(), 2.0)
             optimiser.step()
             schedule.step()
-            average.update(visual)
+            for tower, average in averages.items():
+                average.update(tuned[tower])
             journal.step(step + 1, {**parts, "rate": schedule.get_last_lr()[1]}, settings.batch * device.world)
             if device.first and ((step + 1) % settings.save_every == 0 or step + 1 == settings.steps):
-                save(average.module.state_dict(), folder / "visual.pt")
+                for tower, average in averages.items():
+                    save(average.module.state_dict(), folder / f"{tower}.pt")
                 state = {
-                    "visual": visual.state_dict(),
-                    "average": average.module.state_dict(),
+                    "towers": {tower: module.state_dict() for tower, module in tuned.items()},
+                    "averages": {tower: average.module.state_dict() for tower, average in averages.items()},
                     "step": step + 1,
                     "optimiser": optimiser.state_dict(),
                     "schedule": schedule.state_dict(),
@@ -222,4 +255,4 @@ def train(
                 }
                 save(state, folder / "state.pt")
     device.wait()
-    return average.module.cpu()
+    return {tower: average.module.cpu() for tower, average in averages.items()}

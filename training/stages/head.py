@@ -277,9 +277,8 @@ def assemble(
     mean: tuple[float, ...] = (0.5,) * 3,
     std: tuple[float, ...] = (0.5,) * 3,
 ) -> None:
-    """Put the text tower beside the image tower and describe the model, as ``towers.serving.load`` reads it."""
-    for file in ("text.pt", "tokenizer.json"):
-        shutil.copyfile(text_folder / file, folder / file)
+    """Put the tokenizer beside both towers and describe the model, as ``towers.serving.load`` reads it."""
+    shutil.copyfile(text_folder / "tokenizer.json", folder / "tokenizer.json")
     meta = {
         "model": name,
         "side": side,

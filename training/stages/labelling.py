@@ -16,7 +16,7 @@ from training.data import store as stores
 from training.data.cutouts import Pixels
 from training.stages import pseudo, shop_labels
 from training.stages.encoder import normalised
-from training.stages.towers import with_text
+from training.stages.towers import first_text, with_text
 from training.towers.clip import prototypes
 
 
@@ -29,7 +29,7 @@ def label(config: Config, out: Path) -> dict[str, Any]:
     Returns:
         how many street photos there are and have labels of each kind, and how good the shops' words were found to be.
     """
-    clip, tokenizer = with_text(config, out)
+    clip, tokenizer = with_text(config, out, weights=first_text(out))
     clip.visual.load_state_dict(torch.load(out / "encoder" / "visual.pt", map_location="cpu", weights_only=True))
     labels = pseudo.pseudo_labels(
         clip.visual, prototypes(clip.text, tokenizer, joint=False), out / "store", config.encoder.side,

@@ -3,7 +3,7 @@
 A model has one folder:
 
     store/      cut-outs and street photos, and which of them are held out
-    text/       the text tower and its tokenizer, which all that follows is trained towards
+    text/       the text tower and its tokenizer, which all that follows is trained towards; ``text_rate`` tunes it on
     scratch/    both towers after contrastive training: the base before tuning
     encoder/    the image tower's first round, on composed pictures
     street/     labels of the street photos, better ones of the shops', and the second round, with both
@@ -13,6 +13,7 @@ A model has one folder:
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -38,7 +39,7 @@ from training.stages.quantise import Quantised, quantise
 from training.towers import serving
 from training.towers import tokenizer as bpe
 from training.towers.bases import tokenizer_of
-from training.towers.clip import create, has_weights, prototypes, statistics
+from training.towers.clip import create, has_weights, statistics
 
 # Titles whose colour word the label bears out teach the text tower how shops write.
 _CERTAIN = 0.9
@@ -113,7 +114,7 @@ def train_encoder(
     """Tune the image tower towards the text tower's prototypes; a killed run goes on where it was saved.
 
     The second round (``street``; None: once there are pseudo-labels) begins from the first one's weights, and the mean
-    of both is kept.
+    of both is kept. A text tower that is not tuned is kept as it is.
 
     Returns:
         the settings that were used, with the steps that ``fraction`` and ``epochs`` come to.
@@ -124,14 +125,14 @@ def train_encoder(
     if epochs is not None:
         steps = steps_for(targets, epochs, how.batch * device.world)
         how = replace(how, steps=steps)
-    clip, tokenizer = with_text(config, out, how.seed)
+    begun = first_text(out) if street else out / "text" / "text.pt"
+    clip, tokenizer = with_text(config, out, how.seed, begun)
     _fits(clip.visual, how.side)
-    found, folder = prototypes(clip.text, tokenizer), out / ("street" if street else "encoder")
-    first = out / "encoder" / "visual.pt"
-    before: dict[str, Tensor] | None = None
+    before: dict[str, dict[str, Tensor]] = {}
     if street:
-        before = torch.load(first, map_location="cpu", weights_only=True)
-        clip.visual.load_state_dict(before)
+        for tower, path in (("visual", out / "encoder" / "visual.pt"), ("text", begun)):
+            before[tower] = torch.load(path, map_location="cpu", weights_only=True)
+        clip.visual.load_state_dict(before["visual"])
     elif imagenet and hasattr(getattr(clip.visual, "trunk", None), "load_imagenet"):
         clip.visual.trunk.load_imagenet()
     labels = np.load(out / "street" / "pseudo.npy") if street else None
@@ -140,21 +141,25 @@ def train_encoder(
         if not labels.any():
             raise ValueError("no street photo was labelled surely enough to learn from; lower pseudo.floor")
     name = "street" if street else "encoder"
-    after = encoder.train(
-        clip, found, out / "store", folder, how, mix=mix, pseudo=labels, targets=targets, device=device, name=name
-    ).state_dict()
+    tuned = encoder.train(
+        clip, tokenizer, out / "store", out / name, how, mix=mix, pseudo=labels, targets=targets, device=device,
+        name=name,
+    )  # fmt: skip
     if device.first:
         (out / "model").mkdir(exist_ok=True)
-        share = config.first_share
-        kept = after if before is None else {key: _mean(before[key], after[key], share) for key in after}
-        save(kept, out / "model" / "visual.pt")
+        shutil.copyfile(begun, out / "model" / "text.pt")
+        for tower, module in tuned.items():
+            after = module.state_dict()
+            if street:
+                after = {key: _mean(before[tower][key], after[key], config.first_share) for key in after}
+            save(after, out / "model" / f"{tower}.pt")
     return how
 
 
 def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trained:
     """Tune and calibrate the head on the tuned towers."""
-    clip, tokenizer = with_text(config, out)
     folder, store = out / "model", out / "store"
+    clip, tokenizer = with_text(config, out, weights=folder / "text.pt")
     clip.visual.load_state_dict(torch.load(folder / "visual.pt", map_location="cpu", weights_only=True))
     clip.visual.eval()
     _fits(clip.visual, config.served_side)
@@ -248,12 +253,23 @@ def _created(config: Config, seed: int) -> Any:
     return create(config.model, config.pretrained)
 
 
-def with_text(config: Config, out: Path, seed: int = 0) -> tuple[Any, Tokenizer]:
-    """A model with its text tower's weights and tokenizer; the image tower is as it was created."""
+def with_text(config: Config, out: Path, seed: int = 0, weights: Path | None = None) -> tuple[Any, Tokenizer]:
+    """A model with its text tower's weights and tokenizer; the image tower is as it was created.
+
+    Parameters:
+        weights: of the text tower; None for those before any tuning.
+    """
     clip = _created(config, seed)
-    clip.text.load_state_dict(torch.load(out / "text" / "text.pt", map_location="cpu", weights_only=True))
+    weights = weights or out / "text" / "text.pt"
+    clip.text.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     clip.text.eval()
     return clip, bpe.load(out / "text" / "tokenizer.json")
+
+
+def first_text(out: Path) -> Path:
+    """The text tower's weights after the first round: tuned by it, or else as they were before."""
+    tuned = out / "encoder" / "text.pt"
+    return tuned if tuned.is_file() else out / "text" / "text.pt"
 
 
 def _fits(visual: Any, side: int) -> None:

@@ -24,15 +24,21 @@ CONFIGS = Path(__file__).parent / "configs"
 
 @dataclass(frozen=True)
 class Prototypes:
-    """L2-normalised text embeddings: colours [18, D], items [I, D], both together [18 * I, D] (colour-major)."""
+    """L2-normalised text embeddings: colours [18, D], items [I, D], both together [18 * I, D] (colour-major).
+
+    Parameters:
+        pairs: int64 [P], ascending: which of the 18 * I pairs the P rows of ``joint`` are; None for all of them.
+    """
 
     colours: Tensor
     items: Tensor
     joint: Tensor
+    pairs: Tensor | None = None
 
     def to(self, device: torch.device) -> Prototypes:
         """On another device."""
-        return Prototypes(self.colours.to(device), self.items.to(device), self.joint.to(device))
+        pairs = None if self.pairs is None else self.pairs.to(device)
+        return Prototypes(self.colours.to(device), self.items.to(device), self.joint.to(device), pairs)
 
 
 def statistics(visual: torch.nn.Module | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
