@@ -26,14 +26,17 @@ from training.config import load
 from training.evaluation.release import load as load_release
 from training.journal import Journal
 from training.stages.head import fit_temperature
+from training.towers import serving
+from training.towers.tokenizer import encode
+from training.towers.tokenizer import load as load_tokenizer
 
 _PAINTS = {"red": (200, 20, 25), "black": (20, 20, 22), "green": (30, 120, 45), "white": (225, 225, 222)}
 _SMALL: dict[str, Any] = {
     "served_side": 64,
     "text": {"steps": 3, "corpus": 300},
     "scratch": {"batch": 8, "side": 32, "workers": 0, "epochs": 1, "save_every": 1},
-    "encoder": {"steps": 4, "batch": 8, "side": 64, "workers": 0, "save_every": 2},
-    "street_encoder": {"steps": 2, "batch": 8, "side": 64, "workers": 0, "save_every": 1},
+    "encoder": {"steps": 4, "batch": 8, "side": 64, "workers": 0, "save_every": 2, "text_rate": 0.02},
+    "street_encoder": {"steps": 2, "batch": 8, "side": 64, "workers": 0, "save_every": 1, "text_rate": 0.02},
     "pseudo": {"keep": 1, "floor": 0},
     "head": {"pictures": 64, "steps": 5, "batch": 16, "workers": 0},
     "rivals": {"steps": 2, "batch": 8, "side": 32},
@@ -108,6 +111,9 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     _run("encoder", "--no-street", "--no-imagenet", *common)
     assert "photos: 5\nby eye: 0" in _run("label", *common)
     _run("encoder", "--street", "--no-imagenet", *common)
+    rounds = {name: _weights(out / name / "text.pt") for name in ("text", "encoder", "street", "model")}
+    for name, kept in rounds["model"].items():
+        torch.testing.assert_close(kept, 0.4 * rounds["encoder"][name] + 0.6 * rounds["street"][name])
     assert "cleanlab's pruning" in _run("head", "--compare", *common)
     _run("rivals", *common)
     assert _run("export", "--out", str(out), "--repository", str(repository)).count("from PyTorch") == 3
@@ -116,6 +122,11 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     assert served.release.image.side == 64
     images = served.embed_pictures(np.zeros((3, 64, 64, 3), np.uint8))
     np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, atol=2e-3)
+    tokens = encode(load_tokenizer(out / "text" / "tokenizer.json"), ["красное платье", "red dress"])
+    texts, tower = served.embed_texts(["красное платье", "red dress"]), serving.load(out / "model").text
+    np.testing.assert_allclose(texts, tower(tokens).detach(), atol=2e-3)
+    tower.tower.load_state_dict(rounds["text"])
+    assert np.abs(texts - tower(tokens).detach().numpy()).max() > 0.01
     probabilities = served.probabilities(images, served.embed_texts(["красное платье", "", "red dress"]))
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-4)
     skipped = json.loads((out / "store" / "rows.json").read_text())["skipped"]
