@@ -18,7 +18,10 @@ def open_session(args: dict[str, str]) -> Any:
     """Session of the version's graph on the device that Triton gave this instance."""
     version = Path(args["model_repository"]) / args["model_version"]
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(os.environ.get("ORT_THREADS") or len(os.sched_getaffinity(0)))
+    # The instances of a model share the cores: two with a thread each wait for each other less than one with two.
+    instances = json.loads(args["model_config"])["instance_group"][0]["count"]
+    cores = max(1, len(os.sched_getaffinity(0)) // instances)
+    options.intra_op_num_threads = int(os.environ.get("ORT_THREADS") or cores)
     # Idle threads that spin would take the cores from the other models and from the worker.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = ["CPUExecutionProvider"]
