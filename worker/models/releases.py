@@ -1,8 +1,8 @@
 """What is live: a release is a triple of versions, named in one parameter of ``colour_release`` in Triton.
 
 Triton's own configuration is the only source of truth. ``release/active`` reads ``image=3 text=1 head=7``; it lies in a
-model of its own, since Triton starts a model's versions anew when its configuration changes. What belongs to one version
-is a parameter ``<version>/<name>`` of its model: fingerprint, side, width, labels, threshold.
+model of its own, since Triton starts a model's versions anew when its configuration changes. What belongs to one
+version is a parameter ``<version>/<name>`` of its model: fingerprint, side, width, labels, threshold.
 """
 
 from __future__ import annotations
