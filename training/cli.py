@@ -130,7 +130,7 @@ def label(out: Out, config: ConfigFile = None, again: Again = False) -> None:
     chosen = settings.load(config)
     given = {"settings": asdict(chosen.pseudo), "side": chosen.encoder.side}
     listed = {path.name: path for path in labelling.files(chosen) if path is not None}
-    outputs = [out / "street" / "pseudo.npy", out / "street" / "targets.npy"]
+    outputs = [out / "street" / "pseudo.npy", out / "street" / "targets.npy", out / "street" / "own.npz"]
     with _stage(
         out, "label", given, inputs=listed, after=["prepare", "encoder"], outputs=outputs, again=again
     ) as (run, _):  # fmt: skip

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from training.augmentation.grounds import ground, tinted
 from training.augmentation.light import camera, fall_off, illuminant
 from training.data.cutouts import Pixels
 
@@ -16,30 +17,6 @@ ASPECTS = ((0.75, 0.62), (1.0, 0.17), (1.333, 0.1), (0.5625, 0.11))
 
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 """One pixel off the edge of a cut-out, where the studio's white shines through."""
-
-
-def street_patch(photo: Pixels, width: int, height: int, rng: Generator) -> Pixels:
-    """A corner of a street photo, where the floor, bed or wall is, stretched over the frame."""
-    side = photo.shape[0]
-    w, h = int(side * rng.uniform(0.22, 0.45)), int(side * rng.uniform(0.22, 0.45))
-    left, top = (0 if rng.random() < 0.5 else side - w), (0 if rng.random() < 0.5 else side - h)
-    patch = photo[top : top + h, left : left + w]
-    if rng.random() < 0.5:
-        # Mirrored tiles keep the texture's own scale.
-        patch = np.concatenate([patch, patch[:, ::-1]], axis=1)
-        patch = np.concatenate([patch, patch[::-1]], axis=0)
-    return cv2.resize(patch, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
-
-
-def plain(width: int, height: int, rng: Generator) -> Pixels:
-    """A surface of any colour with soft texture."""
-    lab = np.array([[[rng.uniform(15, 96), 0, 0]]], np.float32)
-    chroma, hue = rng.choice([rng.uniform(0, 12), rng.uniform(0, 70)]), rng.uniform(0, 2 * np.pi)
-    lab[0, 0, 1:] = chroma * np.cos(hue), chroma * np.sin(hue)
-    rgb = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)[0, 0]
-    grain = cv2.resize(rng.standard_normal((int(rng.integers(3, 24)),) * 2, np.float32), (width, height))
-    image = rgb * (1 + rng.uniform(0, 0.12) * grain[:, :, None])
-    return np.asarray(np.clip(image, 0, 1) * 255, np.uint8)
 
 
 def place(rgba: Pixels, width: int, height: int, rng: Generator) -> tuple[Pixels, NDArray[np.float32]]:
@@ -87,22 +64,18 @@ def compose(rgba: Pixels, street: Pixels, side: int, rng: Generator) -> tuple[Pi
     width, height = (round(side * min(aspect, 1)), round(side * min(1 / aspect, 1)))
     item, alpha = place(rgba, width, height, rng)
     studio = rng.random() < 0.24
-    if studio:
-        background = np.full((height, width, 3), 255, np.uint8)
-    elif rng.random() < 0.72:
-        background = street_patch(street, width, height, rng)
-    else:
-        background = plain(width, height, rng)
-    ground = background.astype(np.float32)
+    white = np.full((height, width, 3), 255, np.uint8)
+    background = white if studio else ground(street, width, height, rng)
+    behind = background.astype(np.float32)
     if not studio:
         right, down = rng.integers(1, 6, 2)
         soft = cv2.blur(np.roll(alpha, (int(down), int(right)), (0, 1)), (int(rng.integers(3, 9)),) * 2)
-        ground *= 1 - np.float32(rng.uniform(0, 0.5)) * soft[:, :, None]
+        behind *= 1 - np.float32(rng.uniform(0, 0.5)) * soft[:, :, None]
     front = item.astype(np.float32)
     if rng.random() < 0.5:
         # Cloth on a bed is neither as bright nor as contrasty as in a studio.
         front = front * np.float32(rng.uniform(0.75, 1.0)) + np.float32(rng.uniform(0, 10))
-    image = ground + (front - ground) * alpha[:, :, None]
+    image = behind + (front - behind) * alpha[:, :, None]
     if not studio:
         image *= fall_off(width, height, rng)
     pixels = np.clip(image, 0, 255).astype(np.uint8)
@@ -111,19 +84,35 @@ def compose(rgba: Pixels, street: Pixels, side: int, rng: Generator) -> tuple[Pi
     return letterbox(pixels, side), letterbox((alpha * 255).astype(np.uint8), side, 0)
 
 
-def disturb(photo: Pixels, aspect: float, side: int, rng: Generator) -> Pixels:
-    """A street photo itself, moved and relit a little, for pseudo-labelled training.
+def disturb(
+    photo: Pixels, aspect: float, side: int, rng: Generator, mask: Pixels | None = None
+) -> tuple[Pixels, Pixels]:
+    """A street photo itself, cropped, turned, relit; where its item is known, sometimes on a ground of another colour.
 
     Parameters:
         photo: uint8 [T, T, 3], stored without its aspect.
         aspect: width / height.
+        mask: of the item, uint8 [T, T] in 0..255; None where it is unknown.
+
+    Returns:
+        pixels uint8 [side, side, 3] and the item's mask uint8 [side, side], zeros where it is unknown.
     """
     size = photo.shape[0]
-    margin = int(size * 0.1)
+    known = np.zeros(photo.shape[:2], np.uint8) if mask is None else mask
+    margin = int(size * (0.1 if rng.random() < 0.6 else 0.2))
     left, top, right, bottom = rng.integers(0, margin + 1, 4)
-    crop = photo[top : size - bottom, left : size - right]
+    frame = np.s_[top : size - bottom, left : size - right]
     width, height = round(side * min(aspect, 1)), round(side * min(1 / aspect, 1))
-    crop = np.asarray(cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    crop = np.asarray(cv2.resize(photo[frame], (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    known = np.asarray(cv2.resize(known[frame], (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    if mask is not None and rng.random() < 0.3:
+        front = known[:, :, None].astype(np.float32) / 255
+        crop = (crop * front + tinted(crop, rng) * (1 - front)).astype(np.uint8)
     if rng.random() < 0.5:
-        crop = crop[:, ::-1]
-    return letterbox(camera(crop, illuminant(rng, 0.6), rng), side)
+        crop, known = crop[:, ::-1], known[:, ::-1]
+    if rng.random() < 0.4:
+        angle, scale = float(rng.normal(0, 10)), float(rng.uniform(0.95, 1.15))
+        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
+        crop = cv2.warpAffine(crop, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101).astype(np.uint8)
+        known = cv2.warpAffine(known, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101).astype(np.uint8)
+    return letterbox(camera(crop, illuminant(rng, 0.6), rng), side), letterbox(known, side, 0)

@@ -38,6 +38,20 @@ def cut_out(rgb: Pixels, side: int) -> Pixels | None:
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     if not 0.02 < share < 0.93 or float((border > 0).mean()) > 0.45:
         return None
+    return squared(rgb, mask, side)
+
+
+def squared(rgb: Pixels, mask: Pixels, side: int) -> Pixels:
+    """What a mask shows, centred and as large as a square allows.
+
+    Parameters:
+        rgb: uint8 [H, W, 3].
+        mask: uint8 [H, W] of 0 and 255, not empty.
+        side: edge of the result.
+
+    Returns:
+        uint8 [side, side, 4], alpha feathered by about one pixel.
+    """
     ys, xs = np.nonzero(mask)
     box = np.s_[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
     item, alpha = rgb[box], mask[box]

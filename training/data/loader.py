@@ -18,8 +18,14 @@ from training.augmentation.compose import compose, disturb
 from training.augmentation.objects import made_object
 from training.augmentation.recolour import pattern, random_paint
 from training.data import store as stores
+from training.data.cutouts import Pixels
+from training.data.own import Own
 
 MASK_STRIDE = 8
+LABELLED = 0.9
+"""Share of the whole street photos that are drawn for their colour; the others only for their item."""
+UNLABELLED = 0.3
+"""Share of people's own cut-outs that have no usable label, and are painted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +37,7 @@ class Mix:
         patterned: cut-outs in several colours at once.
         made: objects of no shop, see ``augmentation.objects``.
         street: people's own photos; with a pseudo-label if there is one, else for their item only.
+        own: of the rest, those whose item is cut out of somebody's own photo instead of a shop's.
         balance: 0 draws colours as often as the shops have them, 1 equally often.
     """
 
@@ -38,6 +45,7 @@ class Mix:
     patterned: float = 0.07
     made: float = 0.0
     street: float = 0.0
+    own: float = 0.0
     balance: float = 0.75
 
 
@@ -71,6 +79,7 @@ class Pictures(IterableDataset[Batch]):
         first: number of the first batch.
         pseudo: float32 [M, 18] pseudo-labels of the street photos, rows of zeros where unsure; None for none.
         targets: float32 [N, 18] instead of the store's; rows of zeros are never drawn.
+        own: the street photos taken apart; None where only the shops' items are cut out.
     """
 
     def __init__(
@@ -84,9 +93,10 @@ class Pictures(IterableDataset[Batch]):
         first: int = 0,
         pseudo: NDArray[np.float32] | None = None,
         targets: NDArray[np.float32] | None = None,
+        own: Own | None = None,
     ) -> None:
         self.folder, self.side, self.batch, self.mix, self.seed = folder, side, batch, mix, seed
-        self.pseudo, self.targets, self.first = pseudo, targets, first
+        self.pseudo, self.targets, self.first, self.own = pseudo, targets, first, own
 
     def __iter__(self) -> Iterator[Batch]:
         cv2.setNumThreads(0)
@@ -96,50 +106,41 @@ class Pictures(IterableDataset[Batch]):
         seed = self.seed if isinstance(self.seed, tuple) else (self.seed,)
         store = stores.load(self.folder)
         targets = store.targets if self.targets is None else self.targets
-        main = targets.argmax(1)
-        count = np.bincount(main[targets.sum(1) > 0], minlength=targets.shape[1]).clip(1)
-        chance = count[main] ** -self.mix.balance * (targets.sum(1) > 0)
-        if self.pseudo is not None:
-            sure = np.nonzero(self.pseudo.sum(1) > 0)[0]
-            street_count = np.bincount(self.pseudo[sure].argmax(1), minlength=targets.shape[1]).clip(1)
-            street_chance = street_count[self.pseudo[sure].argmax(1)] ** -0.5
-            street_chance /= street_chance.sum()
-        # Cumulative sums and a binary search: drawing by weight from 30,000 rows thousands of times a minute.
-        ladder = np.cumsum(chance / chance.sum())
+        shops = Ladder.balanced(targets, self.mix.balance)
+        seen = None if self.pseudo is None or not self.pseudo.any() else Ladder.balanced(self.pseudo, 0.5)
+        own = None if self.own is None or self.pseudo is None else _Alone.of(self.own, self.pseudo, self.mix.balance)
         while True:
             rng = np.random.default_rng((*seed, number))
             number += stride
-            rows = [
-                self._one(store, targets, ladder, rng, sure=sure, street_chance=street_chance)
-                if self.pseudo is not None
-                else self._one(store, targets, ladder, rng, sure=None, street_chance=None)
-                for _ in range(self.batch)
-            ]
+            rows = []
+            for _ in range(self.batch):
+                if rng.random() < self.mix.street:
+                    rows.append(self._whole(store, seen, rng))
+                    continue
+                if own is not None and rng.random() < self.mix.own:
+                    one = own.ladder.draw(rng)
+                    item = store.street_items[own.rows[one]]
+                    rows.append(self._composed(store, own.cutouts[one], own.targets[one], item, rng))
+                else:
+                    one = shops.draw(rng)
+                    rows.append(self._composed(store, store.cutouts[one], targets[one], store.items[one], rng))
             yield Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
 
-    def _one(
-        self,
-        store: stores.Store,
-        targets: NDArray[np.float32],
-        ladder: NDArray[np.float64],
-        rng: np.random.Generator,
-        *,
-        sure: NDArray[np.int64] | None,
-        street_chance: NDArray[np.float64] | None,
+    def _whole(self, store: stores.Store, seen: Ladder | None, rng: np.random.Generator) -> tuple[Any, ...]:
+        """Somebody's photo as it is, with its label where there is one."""
+        row, target = int(rng.integers(len(store.street))), np.zeros(store.targets.shape[1], np.float32)
+        if seen is not None and self.pseudo is not None and rng.random() < LABELLED:
+            row = seen.draw(rng)
+            target = self.pseudo[row]
+        mask = None if self.own is None or not self.own.masks[row].any() else self.own.masks[row]
+        pixels, known = disturb(store.street[row], float(store.street_aspect[row]), self.side, rng, mask)
+        return pixels, self._small(known), target, store.street_items[row], np.bool_(mask is not None), np.float32(1)
+
+    def _composed(
+        self, store: stores.Store, rgba: Pixels, target: NDArray[np.float32], item: np.int64, rng: np.random.Generator
     ) -> tuple[Any, ...]:
-        cells = self.side // MASK_STRIDE
-        street = int(rng.integers(len(store.street)))
-        if rng.random() < self.mix.street:
-            target = np.zeros(targets.shape[1], np.float32)
-            if sure is not None and self.pseudo is not None and rng.random() < 0.9:
-                street = int(rng.choice(sure, p=street_chance))
-                target = self.pseudo[street]
-            pixels = disturb(store.street[street], float(store.street_aspect[street]), self.side, rng)
-            none = np.zeros((cells, cells), np.uint8)
-            return pixels, none, target, store.street_items[street], np.bool_(False), np.float32(1)
-        row = min(int(np.searchsorted(ladder, rng.random())), len(targets) - 1)
-        rgba, target, item = np.asarray(store.cutouts[row]), targets[row], store.items[row]
-        kind = rng.random()
+        """A cut-out, as it is or in another colour, on some ground; one whose colour is unknown is always painted."""
+        rgba, kind = np.asarray(rgba), rng.random()
         if kind < self.mix.painted:
             rgba, target = random_paint(rgba, rng)
         elif kind < self.mix.painted + self.mix.patterned:
@@ -147,9 +148,75 @@ class Pictures(IterableDataset[Batch]):
         elif kind < self.mix.painted + self.mix.patterned + self.mix.made:
             rgba, target = made_object(rng)
             item = np.int64(-1)
-        pixels, mask = compose(rgba, np.asarray(store.street[street]), self.side, rng)
-        small = cv2.resize(mask, (cells, cells), interpolation=cv2.INTER_AREA)
-        return pixels, small, target, item, np.bool_(True), np.float32(1)
+        elif not target.any():
+            rgba, target = random_paint(rgba, rng)
+        street = np.asarray(store.street[int(rng.integers(len(store.street)))])
+        pixels, mask = compose(rgba, street, self.side, rng)
+        return pixels, self._small(mask), target, item, np.bool_(True), np.float32(1)
+
+    def _small(self, mask: Pixels) -> Pixels:
+        cells = self.side // MASK_STRIDE
+        return np.asarray(cv2.resize(mask, (cells, cells), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Cumulative chances and a binary search: drawing by weight from 30,000 rows thousands of times a minute.
+
+    Parameters:
+        rows: int64 [n], what is drawn.
+        steps: float64 [n], cumulative chances; the last is 1.
+    """
+
+    rows: NDArray[np.int64]
+    steps: NDArray[np.float64]
+
+    @classmethod
+    def balanced(cls, targets: NDArray[np.float32], balance: float, *, unlabelled: float = 0.0) -> Ladder:
+        """Rows by their main colour.
+
+        Parameters:
+            targets: float32 [N, 18], rows of zeros where the colour is unknown.
+            balance: see ``Mix``.
+            unlabelled: the share of draws that rows without a colour get; 0 draws none of them.
+        """
+        main, known = targets.argmax(1), targets.any(1)
+        count = np.bincount(main[known], minlength=targets.shape[1]).clip(1)
+        chance = count[main] ** -balance * known
+        chance = chance / max(chance.sum(), 1e-12)
+        if unlabelled and not known.all():
+            chance = np.where(known, (1 - unlabelled) * chance, unlabelled / (~known).sum())
+        rows = np.nonzero(chance > 0)[0]
+        steps = np.cumsum(chance[rows])
+        return cls(rows, steps / steps[-1])
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """One row."""
+        return int(self.rows[min(int(np.searchsorted(self.steps, rng.random())), len(self.rows) - 1)])
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """People's own items out of their photos: cut-outs, their photos' rows, labels, and how they are drawn."""
+
+    cutouts: Pixels
+    rows: NDArray[np.int64]
+    targets: NDArray[np.float32]
+    ladder: Ladder
+
+    @classmethod
+    def of(cls, own: Own, labels: NDArray[np.float32], balance: float) -> _Alone | None:
+        """None where nothing was cut out.
+
+        Parameters:
+            labels: of the photos, float32 [M, 18]; one that an item's pixels, out of the photo's light, would belie is
+                not used, and such an item is painted like one without a label.
+        """
+        if not len(own.rows):
+            return None
+        mine = labels[own.rows]
+        targets = np.asarray(mine * own.fits[np.arange(len(mine)), mine.argmax(1)][:, None], np.float32)
+        return cls(own.cutouts, own.rows, targets, Ladder.balanced(targets, balance, unlabelled=UNLABELLED))
 
 
 def batches(pictures: Pictures, workers: int) -> Iterator[Batch]:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.data.loader import Batch, Mix, Pictures, batches
+from training.data.own import Own
 from training.devices import Device, save
 from training.journal import Journal
 from training.stages import wording
@@ -170,6 +171,7 @@ def train(
     mix: Mix,
     pseudo: NDArray[np.float32] | None = None,
     targets: NDArray[np.float32] | None = None,
+    own: Own | None = None,
     device: Device | None = None,
     name: str = "encoder",
 ) -> dict[str, nn.Module]:
@@ -213,7 +215,7 @@ def train(
     model = device.wrap(seen)
     pictures = Pictures(
         store, settings.side, settings.batch, mix=mix, seed=(settings.seed, device.rank), first=first,
-        pseudo=pseudo, targets=targets,
+        pseudo=pseudo, targets=targets, own=own,
     )  # fmt: skip
     stream = batches(pictures, settings.workers)
     seen.train()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from training.config import Config
-from training.data import by_eye, splits
+from training.data import by_eye, own, splits
 from training.data import store as stores
 from training.data.cutouts import Pixels
 from training.stages import pseudo, shop_labels
@@ -21,10 +21,11 @@ from training.towers.clip import prototypes
 
 
 def label(config: Config, out: Path) -> dict[str, Any]:
-    """Write ``street/pseudo.npy``, labels of the street photos, and ``street/targets.npy``, of the cut-outs.
+    """Write ``street/pseudo.npy``, labels of the street photos, ``targets.npy``, of the cut-outs, and ``own.npz``.
 
     Street photos are labelled by eye where somebody looked, else by the first round's tower; cut-outs by eye where
-    somebody looked, else by what the shop's word was found to be worth, see ``shop_labels``.
+    somebody looked, else by what the shop's word was found to be worth, see ``shop_labels``. ``own.npz`` has the items
+    of the street photos, cut out where the tower is sure of them.
 
     Returns:
         how many street photos there are and have labels of each kind, and how good the shops' words were found to be.
@@ -62,6 +63,24 @@ def label(config: Config, out: Path) -> dict[str, Any]:
             "learnt words used": better.used,
         }
     np.save(out / "street" / "targets.npy", targets)
+    apart = own.taken_apart(store.street, store.street_aspect, in_front(clip.visual, store.street))
+    own.save(apart, out / "street")
+    return found | {"street photos whose item was cut out": len(apart.rows)}
+
+
+@torch.inference_mode()
+def in_front(visual: torch.nn.Module, photos: Pixels) -> NDArray[np.float32]:
+    """The tower's foreground map, float32 [M, T, T] in 0..1, of uint8 [M, T, T, 3]; zeros for towers that have none."""
+    tower: Any = getattr(visual, "trunk", visual)
+    found = np.zeros(photos.shape[:3], np.float32)
+    if not hasattr(tower, "foreground"):
+        return found
+    visual.eval()
+    for first in range(0, len(photos), 64):
+        pixels = normalised(torch.from_numpy(np.array(photos[first : first + 64])), visual)
+        coarse = torch.sigmoid(tower.foreground(pixels)[0])
+        fine = functional.interpolate(coarse, size=photos.shape[1:3], mode="bilinear", align_corners=False)
+        found[first : first + 64] = fine[:, 0].numpy()
     return found
 
 

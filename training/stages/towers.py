@@ -26,6 +26,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.config import Config
+from training.data import own as owns
 from training.data import splits
 from training.data import store as stores
 from training.data.cutouts import Pixels
@@ -136,14 +137,17 @@ def train_encoder(
     elif imagenet and hasattr(getattr(clip.visual, "trunk", None), "load_imagenet"):
         clip.visual.trunk.load_imagenet()
     labels = np.load(out / "street" / "pseudo.npy") if street else None
+    own = None
     if labels is not None:
-        labels *= ~splits.of_store(out / "store").street[:, None]
+        held = splits.of_store(out / "store").street
+        labels *= ~held[:, None]
+        own = owns.load(out / "street").without(held)
         if not labels.any():
             raise ValueError("no street photo was labelled surely enough to learn from; lower pseudo.floor")
     name = "street" if street else "encoder"
     tuned = encoder.train(
-        clip, tokenizer, out / "store", out / name, how, mix=mix, pseudo=labels, targets=targets, device=device,
-        name=name,
+        clip, tokenizer, out / "store", out / name, how, mix=mix, pseudo=labels, targets=targets, own=own,
+        device=device, name=name,
     )  # fmt: skip
     if device.first:
         (out / "model").mkdir(exist_ok=True)

@@ -2,10 +2,10 @@
 
 Registered with timm as ``colour_lite0``, so that open_clip builds it from a JSON file as it would any other tower.
 
-The ImageNet trunk (to stride 16) finds the item. A foreground map, supervised with the masks of composed pictures while
-training, says which pixels belong to it. The embedding is made of three things: the trunk's features averaged over the
-foreground, a histogram of learned colour bins (a 1x1 network on raw pixels) over the foreground, and the same over the
-background, from which the light can be told.
+The ImageNet trunk finds the item. A foreground map, made of its features at strides 8 and 16 and supervised with masks
+while training, says which pixels belong to it. The embedding is made of these: the trunk's features at strides 16 and
+32, averaged over the foreground (those at 16 over everything too); a histogram of learned colour bins (a 1x1 network on
+raw pixels) over the foreground; and the same over the background, from which the light can be told.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from torch.nn import functional
 
 BINS = 64
 FUSED = 192
-LAST_BLOCK = 5
+STRIDE_16 = 5
+"""So many of the trunk's seven stages end at stride 16; the others end at 32, and tell what the item is."""
 FROZEN_BLOCKS = 2
 
 
@@ -36,14 +37,15 @@ class ColourLite0(nn.Module):
         super().__init__()
         base: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)
         self.stem = nn.Sequential(base.conv_stem, base.bn1)
-        self.blocks = nn.ModuleList(list(base.blocks)[:LAST_BLOCK])
+        self.blocks = nn.ModuleList(list(base.blocks))
         self.num_features = num_classes
         self.default_cfg = {"input_size": (3, 96, 96), "pool_size": None, "mean": (0.5,) * 3, "std": (0.5,) * 3}
         self.lateral = nn.ModuleList([nn.Conv2d(40, 64, 1), nn.Conv2d(112, 64, 1)])
         self.ground = nn.Sequential(nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 1, 1))
         self.fused = nn.Sequential(nn.Conv2d(112, FUSED, 1, bias=False), nn.BatchNorm2d(FUSED), nn.ReLU())
+        self.meant = nn.Sequential(nn.Conv2d(320, FUSED, 1, bias=False), nn.BatchNorm2d(FUSED), nn.ReLU())
         self.bins = nn.Sequential(nn.Conv2d(3, 48, 1), nn.ReLU(), nn.Conv2d(48, BINS, 1))
-        joined = 2 * FUSED + 2 * BINS
+        joined = 3 * FUSED + 2 * BINS
         self.neck = nn.Sequential(nn.LayerNorm(joined), nn.Linear(joined, 512), nn.ReLU(), nn.Dropout(drop))
         self.proj = nn.Linear(512, num_classes)
 
@@ -51,7 +53,7 @@ class ColourLite0(nn.Module):
         """Feature maps at stride 8 [B, 40, h, w] and stride 16 [B, 112, h/2, w/2]."""
         x = functional.relu6(self.stem(x))
         middle = x
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(self.blocks[:STRIDE_16]):
             x = block(x)
             if i == 2:
                 middle = x
@@ -67,16 +69,17 @@ class ColourLite0(nn.Module):
         """Embedding [B, D] (not normalised) and foreground logits [B, 1, h, w] of pixels [B, 3, S, S] in -1..1."""
         logits, deep = self.foreground(x)
         front = torch.sigmoid(logits)
-        small = functional.interpolate(front, size=deep.shape[-2:], mode="bilinear", align_corners=False)
-        fused = self.fused(deep)
-        in_front = (fused * small).sum((2, 3)) / (small.sum((2, 3)) + 1e-3)
+        fused, meant = self.fused(deep), deep
+        for block in self.blocks[STRIDE_16:]:
+            meant = block(meant)
+        in_front, whole = _mean_over(front, fused), _mean_over(front, self.meant(meant))
         scores = self.bins(functional.avg_pool2d(x, 2))
         # Bins last: a softmax over strided channels took more than half of the whole graph's time in onnxruntime.
         bins = scores.flatten(2).transpose(1, 2).softmax(-1)
         weight = functional.interpolate(front, size=scores.shape[-2:], mode="bilinear", align_corners=False).flatten(1)
         grounds = torch.stack([weight, 1 - weight], dim=1)
         histogram, around = ((grounds @ bins) / (grounds.sum(2, keepdim=True) + 1e-3)).unbind(1)
-        joined = torch.cat([in_front, fused.mean((2, 3)), histogram * 8, around * 8], dim=1)
+        joined = torch.cat([in_front, fused.mean((2, 3)), whole, histogram * 8, around * 8], dim=1)
         return self.proj(self.neck(joined)), logits
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,8 +109,14 @@ class ColourLite0(nn.Module):
         base: Any = timm.create_model("tf_efficientnet_lite0")
         base.load_state_dict(dict(zip(base.state_dict(), weights, strict=True)), strict=True)
         self.stem.load_state_dict(nn.Sequential(base.conv_stem, base.bn1).state_dict())
-        for mine, theirs in zip(self.blocks, base.blocks, strict=False):
+        for mine, theirs in zip(self.blocks, base.blocks, strict=True):
             mine.load_state_dict(theirs.state_dict())
+
+
+def _mean_over(front: Tensor, features: Tensor) -> Tensor:
+    """Mean of features [B, C, h, w] over a foreground [B, 1, H, W] in 0..1: [B, C]."""
+    weight = functional.interpolate(front, size=features.shape[-2:], mode="bilinear", align_corners=False)
+    return (features * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1e-3)
 
 
 @register_model
