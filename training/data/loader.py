@@ -58,7 +58,6 @@ class Batch(NamedTuple):
         target: float32 [B, 18], all zeros where the colour is unknown.
         item: int64 [B], -1 where unknown.
         composed: bool [B], whether ``mask`` is known.
-        weight: float32 [B], of the colour loss.
     """
 
     pixels: Tensor
@@ -66,7 +65,6 @@ class Batch(NamedTuple):
     target: Tensor
     item: Tensor
     composed: Tensor
-    weight: Tensor
 
 
 class Pictures(IterableDataset[Batch]):
@@ -134,7 +132,7 @@ class Pictures(IterableDataset[Batch]):
             target = self.pseudo[row]
         mask = None if self.own is None or not self.own.masks[row].any() else self.own.masks[row]
         pixels, known = disturb(store.street[row], float(store.street_aspect[row]), self.side, rng, mask)
-        return pixels, self._small(known), target, store.street_items[row], np.bool_(mask is not None), np.float32(1)
+        return pixels, self._small(known), target, store.street_items[row], np.bool_(mask is not None)
 
     def _composed(
         self, store: stores.Store, rgba: Pixels, target: NDArray[np.float32], item: np.int64, rng: np.random.Generator
@@ -152,7 +150,7 @@ class Pictures(IterableDataset[Batch]):
             rgba, target = random_paint(rgba, rng)
         street = np.asarray(store.street[int(rng.integers(len(store.street)))])
         pixels, mask = compose(rgba, street, self.side, rng)
-        return pixels, self._small(mask), target, item, np.bool_(True), np.float32(1)
+        return pixels, self._small(mask), target, item, np.bool_(True)
 
     def _small(self, mask: Pixels) -> Pixels:
         cells = self.side // MASK_STRIDE
