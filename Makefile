@@ -38,17 +38,20 @@ faults: set-up
 DATA ?= ../shared/data
 OUT ?= runs/model
 CONFIG ?= training/configs/default.yaml
-# One core computes, the other composes pictures: with two threads each step waits for whichever shares its core with the
-# composing, and where anything else runs that was three times as slow. The allocator keeps its pages: 62 images/s became 90.
-TRAIN = OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000 \
-	MALLOC_TOP_PAD_=500000000 $(BIN)/colour-train $(1) --out $(OUT) --config $(CONFIG)
+# The encoder's processes, one a GPU, else one a core up to two. Threads of one process wait for each other at every layer,
+# for whichever shares its core with the composing of pictures; processes only once a step. The allocator keeps its pages.
+PROCESSES ?= $(shell (nvidia-smi -L 2>/dev/null || seq $$(nproc) | head -2) | wc -l)
+LEAN = OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=500000000
+TRAIN = $(LEAN) $(BIN)/colour-train $(1) --out $(OUT) --config $(CONFIG)
+ENCODE = $(LEAN) $(BIN)/torchrun --standalone --nproc_per_node $(PROCESSES) -m training.cli encoder $(1) --out $(OUT) \
+	--config $(CONFIG)
 model: $(FULL)
 	@# Each stage does nothing where run.json says that it is done with these settings, on these photos.
 	@$(call TRAIN,prepare --data $(DATA))
 	@$(call TRAIN,scratch)
-	@$(call TRAIN,encoder --no-street)
+	@$(call ENCODE,--no-street)
 	@$(call TRAIN,label)
-	@$(call TRAIN,encoder --street)
+	@$(call ENCODE,--street)
 	@$(call TRAIN,head)
 	@$(call TRAIN,export --repository $(OUT)/triton_models)
 	@$(BIN)/colour-train evaluate --data $(DATA)/listings-dev.parquet --repository $(OUT)/triton_models --model $(OUT) --out $(OUT)/report

@@ -121,7 +121,7 @@ def encoder(
             used = towers.train_encoder(
                 chosen, out, imagenet=imagenet, street=street, fraction=fraction, epochs=epochs, device=where
             )
-            run.results = {"steps": used.steps, "pictures": used.steps * used.batch * where.world}
+            run.results = {"steps": used.steps, "pictures": used.steps * used.batch, "processes": where.world}
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """Where a stage computes: the CPU, one GPU, or several by ``torchrun``; the stages read the same for all of them.
 
 ``torchrun --nproc_per_node 4 -m training.cli encoder …`` starts one process a GPU (on a machine without any, processes
-on the CPU that speak gloo). Every process draws pictures of its own; the batch of the settings is that of one process.
+on the CPU that speak gloo). Every process draws pictures of its own; the batch of the settings is that of all together.
 On CUDA the passes run in bfloat16 and are compiled; on the CPU in float32 as written, so that a seed repeats itself.
 """
 
@@ -37,6 +37,16 @@ class Device:
     def first(self) -> bool:
         """Whether this process writes files and speaks."""
         return self.rank == 0
+
+    def share(self, batch: int) -> int:
+        """This process's part of a batch.
+
+        Raises:
+            ValueError: the batch cannot be divided.
+        """
+        if batch % self.world:
+            raise ValueError(f"a batch of {batch} cannot be shared by {self.world} processes")
+        return batch // self.world
 
     def autocast(self) -> AbstractContextManager[Any]:
         """bfloat16 on CUDA, nothing on the CPU."""

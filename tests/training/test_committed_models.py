@@ -48,3 +48,9 @@ def test_fingerprints_are_those_of_the_files() -> None:
 
 def test_the_repository_is_small_enough_to_be_cloned() -> None:
     assert sum(path.stat().st_size for path in REPOSITORY.rglob("*") if path.is_file()) < _MEGABYTES * 1e6
+
+
+def test_graphs_name_nothing_of_the_machine_that_made_them() -> None:
+    graphs = list(REPOSITORY.rglob("*.onnx"))
+    assert graphs
+    assert [path for path in graphs if b"stack_trace" in path.read_bytes() or b".py" in path.read_bytes()] == []

@@ -31,6 +31,7 @@ class EncoderSettings:
     """What the stage needs to know.
 
     Parameters:
+        batch: pictures a step, of all processes together.
         side: of the pictures, in pixels.
         rate: peak learning rate of the new layers; the ImageNet trunk learns at ``trunk`` times that.
         text_rate: peak learning rate of the text tower, see ``stages/wording.py``; 0 leaves it locked.
@@ -214,7 +215,7 @@ def train(
         seen.scale.data.fill_(state["scale"])
     model = device.wrap(seen)
     pictures = Pictures(
-        store, settings.side, settings.batch, mix=mix, seed=(settings.seed, device.rank), first=first,
+        store, settings.side, device.share(settings.batch), mix=mix, seed=(settings.seed, device.rank), first=first,
         pseudo=pseudo, targets=targets, own=own,
     )  # fmt: skip
     stream = batches(pictures, settings.workers)
@@ -243,7 +244,7 @@ def train(
             schedule.step()
             for tower, average in averages.items():
                 average.update(tuned[tower])
-            journal.step(step + 1, {**parts, "rate": schedule.get_last_lr()[1]}, settings.batch * device.world)
+            journal.step(step + 1, {**parts, "rate": schedule.get_last_lr()[1]}, settings.batch)
             if device.first and ((step + 1) % settings.save_every == 0 or step + 1 == settings.steps):
                 for tower, average in averages.items():
                     save(average.module.state_dict(), folder / f"{tower}.pt")

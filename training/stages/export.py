@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 
 from training.captions.titles import plain_queries
@@ -55,6 +56,8 @@ def to_onnx(module: nn.Module, inputs: dict[str, Tensor], output: str, path: Pat
             if value.name == output and value not in program.model.graph.outputs:
                 # The exporter names an embedding table's look-up "embedding", as we name what a tower gives.
                 value.name = f"{output}_inner"
+    # Stack traces of the machine that exported it: of no use to a server, and different on every machine.
+    ClearMetadataAndDocStringPass()(program.model)
     path.parent.mkdir(parents=True, exist_ok=True)
     program.save(str(path), external_data=False)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -126,7 +126,13 @@ def train(
         first = state["step"]
     model = device.wrap(pairs)
     pictures = Pictures(
-        store, settings.side, settings.batch, mix=mix, seed=(settings.seed, device.rank), first=first, targets=targets
+        store,
+        settings.side,
+        device.share(settings.batch),
+        mix=mix,
+        seed=(settings.seed, device.rank),
+        first=first,
+        targets=targets,
     )
     stream = batches(pictures, settings.workers)
     pairs.train()
@@ -146,7 +152,7 @@ def train(
             nn.utils.clip_grad_norm_(pairs.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-            journal.step(step + 1, {"loss": loss, "scale": scale}, settings.batch * device.world)
+            journal.step(step + 1, {"loss": loss, "scale": scale}, settings.batch)
             if device.first and ((step + 1) % settings.save_every == 0 or step + 1 == steps):
                 state = {"clip": clip.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
                 save(state | {"schedule": schedule.state_dict()}, folder / "state.pt")

@@ -94,7 +94,7 @@ def train_scratch(config: Config, out: Path, device: Device = CPU) -> int:
         save(clip.state_dict(), folder / "clip.pt")
         return 0
     targets = drawn(out / "store", how.fraction, how.seed)
-    steps = steps_for(targets, how.epochs, how.batch * device.world)
+    steps = steps_for(targets, how.epochs, how.batch)
     mix = replace(config.mix, street=0.0)
     scratch.train(
         clip, tokenizer, out / "store", folder, how, steps=steps, mix=mix, targets=targets, device=device
@@ -124,7 +124,7 @@ def train_encoder(
     mix, how = (config.street_mix, config.street_encoder) if street else (config.mix, config.encoder)
     targets = drawn(out / "store", fraction or 1.0, how.seed, out / "street" if street else None)
     if epochs is not None:
-        steps = steps_for(targets, epochs, how.batch * device.world)
+        steps = steps_for(targets, epochs, how.batch)
         how = replace(how, steps=steps)
     begun = first_text(out) if street else out / "text" / "text.pt"
     clip, tokenizer = with_text(config, out, how.seed, begun)
