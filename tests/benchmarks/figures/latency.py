@@ -12,6 +12,8 @@ from worker.models.client import HEAD_MODEL, IMAGE_MODEL
 
 _CEILING_EVENTS = 800
 _SECONDS = 8.0
+_ALONE = 20
+"""Events a second that never meet: what each of them takes, and costs, is its own."""
 _ROUNDS = 3
 
 
@@ -23,8 +25,14 @@ def measure(field: Field) -> list[Row]:
     """
     ceiling = worker_rate(field, _CEILING_EVENTS)
     with field.fleet(field.standin) as fleet:
-        fleet.start()
+        (worker,) = fleet.start()
+        at_pace(field, fleet, _ALONE, 2)
+        busy = worker.cpu_seconds()
+        alone = at_pace(field, fleet, _ALONE, _SECONDS)
+        alone_cpu = (worker.cpu_seconds() - busy) / (_ALONE * _SECONDS)
+        busy = worker.cpu_seconds()
         rounds = [at_pace(field, fleet, ceiling / 2, _SECONDS) for _ in range(_ROUNDS)]
+        cpu = (worker.cpu_seconds() - busy) / (_ROUNDS * int(ceiling / 2 * _SECONDS))
     medians = [percentile(seconds, 0.5) * 1000 for seconds in rounds]
     p50 = min(medians)
     p99 = percentile(rounds[medians.index(p50)], 0.99) * 1000
@@ -35,6 +43,9 @@ def measure(field: Field) -> list[Row]:
         "p99, ms": p99,
         "p50 of the worst round, ms": max(medians),
         "events/s": ceiling / 2,
+        "worker's CPU, ms an event": cpu * 1000,
+        f"at {_ALONE} events/s: p50, ms": percentile(alone, 0.5) * 1000,
+        f"at {_ALONE} events/s: worker's CPU, ms an event": alone_cpu * 1000,
         "stand-in's waits, ms": inference,
     }
     note = (
