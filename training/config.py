@@ -100,3 +100,10 @@ def load(path: Path | None) -> Config:
         return TypeAdapter(Config).validate_python(content)
     except (yaml.YAMLError, ValidationError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def beside_settings(name: str | None) -> Path | None:
+    """A list of labels given by eye: a path, or a file in ``training/configs``; None for none."""
+    if name is None or Path(name).is_file():
+        return None if name is None else Path(name)
+    return Path(__file__).parent / "configs" / name

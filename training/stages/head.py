@@ -25,7 +25,7 @@ from training.data.loader import Batch, Mix, Pictures, batches
 from training.devices import save
 from training.journal import Journal
 from training.runs import sha256
-from training.stages import noise
+from training.stages import noise, offsets
 from training.stages.encoder import normalised
 from training.stages.noise import generalised_cross_entropy
 from training.stages.pseudo import SCALE
@@ -171,6 +171,7 @@ def train(
     side: int,
     targets: NDArray[np.float32],
     pseudo: NDArray[np.float32] | None = None,
+    real: tuple[Tensor, Tensor] | None = None,
     compare: bool = False,
 ) -> Trained:
     """Train the head, calibrate it on pictures of held-out items and sellers, and write ``head.pt``.
@@ -178,6 +179,8 @@ def train(
     Parameters:
         targets: float32 [N, 18], labels of the cut-outs.
         pseudo: float32 [M, 18], labels of the street photos, or None.
+        real: embeddings [n, D] of held-out street photos that were labelled by eye, and those labels [n, 18]; they
+            decide the offsets of a held image branch, see ``offsets``.
         compare: also compare what may be done about wrong labels, see ``noise``.
     """
     torch.manual_seed(settings.seed)
@@ -193,6 +196,9 @@ def train(
     head = ColourHead(z.shape[1], len(LABELS))
     if not settings.tune_image:
         head.start_from(found.colours, SCALE)
+        if real is not None:
+            with torch.no_grad():
+                head.shortcut.bias.copy_(offsets.fit(head.shortcut(real[0]), real[1]))
     tuned = [parameter for parameter in head.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(tuned, lr=settings.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, settings.steps)
@@ -225,6 +231,7 @@ def train(
         "held-out accuracy, image only": round(float((probabilities.argmax(1) == truth).float().mean()), 4),
         "temperature": round(float(head.temperature), 4),
         "threshold": round(threshold, 3),
+        "offsets": dict(zip(LABELS, head.shortcut.bias.detach().numpy().round(2).tolist(), strict=True)),
     }
     if compare:
         results["losses compared"] = noise.compare(

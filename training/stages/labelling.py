@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from training.config import Config
+from training.config import Config, beside_settings
 from training.data import by_eye, own, splits
 from training.data import store as stores
 from training.data.cutouts import Pixels
@@ -100,10 +100,4 @@ def on_white(visual: torch.nn.Module, cutouts: Pixels, side: int) -> NDArray[np.
 
 def files(config: Config) -> tuple[Path | None, Path | None]:
     """The lists of labels given by eye, of street photos and of shops' photos: paths, or files beside the settings."""
-    return _file(config.pseudo.by_eye), _file(config.pseudo.shops_by_eye)
-
-
-def _file(name: str | None) -> Path | None:
-    if name is None or Path(name).is_file():
-        return None if name is None else Path(name)
-    return Path(__file__).parent.parent / "configs" / name
+    return beside_settings(config.pseudo.by_eye), beside_settings(config.pseudo.shops_by_eye)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.config import Config
+from training.config import Config, beside_settings
 from training.data import own as owns
 from training.data import splits
 from training.data import store as stores
@@ -35,7 +35,7 @@ from training.data.loader import Batch, Pictures, batches
 from training.data.sources import Skipped
 from training.devices import Device, save
 from training.serving.repository import Wrapping
-from training.stages import encoder, export, head, scratch, text
+from training.stages import encoder, export, head, offsets, scratch, text
 from training.stages.quantise import Quantised, quantise
 from training.towers import serving
 from training.towers import tokenizer as bpe
@@ -172,6 +172,7 @@ def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trai
     targets = np.load((store if labels is None else out / "street") / "targets.npy")
     trained = head.train(
         clip, tokenizer, store, folder, config.head, mix=mix, side=config.served_side, targets=targets, pseudo=labels,
+        real=offsets.seen(clip.visual, store, beside_settings(config.pseudo.by_eye), config.served_side),
         compare=compare,
     )  # fmt: skip
     mean, std = statistics(clip.visual)

@@ -1,0 +1,55 @@
+"""Offsets of colours, from photos that people labelled by eye."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from tests.training.stores import tiny_store
+from training.data.labels import INDEX, LABELS
+from training.stages import offsets
+
+
+def test_what_is_said_too_often_is_said_less_often() -> None:
+    """Half of the greys are called black by a hair's breadth; the offsets undo that and leave the rest alone."""
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randint(3, (600,), generator=generator)
+    logits = 4 * nn.functional.one_hot(truth, 3).float() + torch.randn(600, 3, generator=generator)
+    crooked = logits + torch.tensor([3.0, 0.0, 0.0])
+    found = offsets.fit(crooked, nn.functional.one_hot(truth, 3).float())
+    before = (crooked.argmax(1) == truth).float().mean()
+    after = ((crooked + found).argmax(1) == truth).float().mean()
+    assert after > before + 0.1
+    assert abs(float(found.mean())) < 1e-5
+
+
+def test_a_colour_that_no_photo_shows_keeps_its_place_among_the_others() -> None:
+    """Few photos: their prior holds every offset near zero."""
+    found = offsets.fit(torch.zeros(2, len(LABELS)), torch.eye(len(LABELS))[:2])
+    assert float(found.abs().max()) < 3
+
+
+class _Mean(nn.Module):
+    preprocess_cfg: ClassVar = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.mean((2, 3)) + 2
+
+
+def test_only_photos_that_are_held_out_and_labelled_count(tmp_path: Path) -> None:
+    tiny_store(tmp_path / "store")
+    np.savez(tmp_path / "store" / "held.npz", cutouts=np.zeros(20, np.bool_), street=np.array([True, False, True]))
+    rows = (tmp_path / "store" / "rows.json").read_text()
+    (tmp_path / "store" / "rows.json").write_text(rows[:-1] + ', "street_ids": ["a", "b", "c"]}')
+    listed = tmp_path / "seen.csv"
+    listed.write_text("id,colour,alt\na,grey,\nb,red,\nc,skip,\n")
+    found = offsets.seen(_Mean(), tmp_path / "store", listed, 64)
+    assert found is not None
+    embeddings, labels = found
+    assert embeddings.shape == (1, 3)
+    assert int(labels[0].argmax()) == INDEX["grey"]
+    assert offsets.seen(_Mean(), tmp_path / "store", None, 64) is None

@@ -1,0 +1,73 @@
+"""One number a colour, added to its logit: what a tower says too often of people's own photos, it says less often.
+
+Bias-corrected temperature scaling (arXiv 1901.06852). Training draws rare colours more often than they occur, and
+paints them; so a tower calls a dark grey black and a dull one light blue more readily than people do. Photos that were
+labelled by eye, as they are served, tell by how much.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.data import by_eye, splits
+from training.data import store as stores
+from training.stages.encoder import normalised
+from training.stages.pseudo import fitted
+
+PRIOR = 3.0
+"""The offsets' mean square counts as the cross-entropy of so many photos: a colour that few show keeps its logit."""
+
+
+@torch.inference_mode()
+def seen(visual: torch.nn.Module, folder: Path, listed: Path | None, side: int) -> tuple[Tensor, Tensor] | None:
+    """The held-out street photos that somebody labelled by eye, whole; None where there are none.
+
+    Parameters:
+        folder: of the store.
+        listed: their labels, see ``by_eye.read``.
+        side: of the pictures.
+
+    Returns:
+        normalised embeddings, float32 [n, D], and labels, float32 [n, 18].
+    """
+    if listed is None:
+        return None
+    store, parts = stores.load(folder), []
+    labels, _ = by_eye.read(listed, store.street_ids)
+    rows = np.nonzero(labels.any(1) & splits.of_store(folder).street)[0]
+    if not len(rows):
+        return None
+    visual.eval()
+    for first in range(0, len(rows), 64):
+        some = rows[first : first + 64]
+        photos = [fitted(np.asarray(store.street[row]), float(store.street_aspect[row]), side) for row in some]
+        parts.append(functional.normalize(visual(normalised(torch.from_numpy(np.stack(photos)), visual)), dim=-1))
+    return torch.cat(parts).clone(), torch.from_numpy(labels[rows])
+
+
+def fit(logits: Tensor, target: Tensor) -> Tensor:
+    """The offsets, float32 [labels], with mean 0.
+
+    Parameters:
+        logits: float32 [n, labels], before any temperature.
+        target: distributions over the labels, float32 [n, labels].
+    """
+    offset = torch.zeros(logits.shape[1], requires_grad=True)
+    sharpness = torch.zeros((), requires_grad=True)
+    optimiser = torch.optim.LBFGS([offset, sharpness], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        scaled = logits * sharpness.clamp(-3, 3).exp() + offset
+        loss = -(target * scaled.log_softmax(1)).sum(1).mean() + PRIOR / len(logits) * offset.square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    found = offset.detach() / sharpness.detach().clamp(-3, 3).exp()
+    return found - found.mean()
