@@ -197,8 +197,7 @@ def train(
     if not settings.tune_image:
         head.start_from(found.colours, SCALE)
         if real is not None:
-            with torch.no_grad():
-                head.shortcut.bias.copy_(offsets.fit(head.shortcut(real[0]), real[1]))
+            head.shortcut.bias.data.copy_(offsets.fit(head.shortcut(real[0]).detach(), real[1]))
     tuned = [parameter for parameter in head.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(tuned, lr=settings.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, settings.steps)
@@ -222,16 +221,18 @@ def train(
         none = torch.zeros_like(z_held)
         told = titles_for(target_held, unseen, settings, generator)
         logits = torch.cat([head.logits(z_held, none), head.logits(z_held, told)])
-    head.temperature.fill_(fit_temperature(logits, torch.cat([target_held, target_held])))
-    probabilities = (logits[: len(z_held)] / head.temperature).softmax(1)
+    # Confidence is the chance that somebody says this colour first: a second colour that would do as well is no doubt.
     truth = target_held.argmax(1)
+    said_first = functional.one_hot(truth, len(LABELS)).float()
+    head.temperature.fill_(fit_temperature(logits, torch.cat([said_first, said_first])))
+    probabilities = (logits[: len(z_held)] / head.temperature).softmax(1)
     threshold = threshold_for(probabilities, truth, settings.coverage_risk)
     results: dict[str, Any] = {
         "held-out pictures": len(z_held),
         "held-out accuracy, image only": round(float((probabilities.argmax(1) == truth).float().mean()), 4),
         "temperature": round(float(head.temperature), 4),
         "threshold": round(threshold, 3),
-        "offsets": dict(zip(LABELS, head.shortcut.bias.detach().numpy().round(2).tolist(), strict=True)),
+        "offsets": {label: round(float(each), 2) for label, each in zip(LABELS, head.shortcut.bias, strict=True)},
     }
     if compare:
         results["losses compared"] = noise.compare(
