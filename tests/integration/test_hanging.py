@@ -22,6 +22,7 @@ from tests.support.fixtures import Workers
 from tests.support.markers import hang, unverified
 from tests.support.reading import Reader
 from tests.support.replaying import records
+from tests.support.waiting import wait_for
 from tests.support.worker_process import Deployment
 from worker.observe.progress import Progress
 from worker.settings import KafkaSettings, StreamSettings
@@ -180,7 +181,7 @@ def test_what_nobody_remembers_is_left_and_told(ground: Ground) -> None:
     watch = Watch(ground.mender, 0.1, progress)
     watch.start()
     try:
-        _until(lambda: "hang" in progress.alive(neighbour_away=False).reason)
+        wait_for(lambda: "hang" in progress.alive(neighbour_away=False).reason, "the watch tells it")
         verdict = progress.alive(neighbour_away=False)
     finally:
         watch.stop()
@@ -237,11 +238,11 @@ def test_an_offset_that_a_transaction_holds_keeps_one_partition_from_being_read_
         free = {key for key in keys if where[key] != 0}
         assert free != set(keys)
         assert reader.all_of(free).counts.keys() == free
-        _until(lambda: worker.metric("colour_partitions_without_offset") == 1)
+        wait_for(lambda: worker.metric("colour_partitions_without_offset") == 1, "a partition is held back")
         assert worker.healthy()
         holder.abort_transaction()
         assert not reader.all_of(keys).duplicates
-    _until(lambda: worker.metric("colour_partitions_without_offset") == 0)
+    wait_for(lambda: worker.metric("colour_partitions_without_offset") == 0, "it is read again")
     holder.close(timeout=1)
 
 
@@ -251,10 +252,3 @@ def make_worker(deployment: Deployment) -> Iterator[Callable[[], Any]]:
     yield made.start
     for worker in made.started:
         worker.kill()
-
-
-def _until(condition: Callable[[], bool], timeout: float = 60) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

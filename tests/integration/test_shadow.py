@@ -19,6 +19,7 @@ from tests.support import events
 from tests.support import release_copies as copies
 from tests.support.fixtures import Workers
 from tests.support.release_copies import FIRST, SECOND
+from tests.support.waiting import wait_for
 from tests.support.worker_process import Deployment, WorkerProcess
 from worker.models.activation import Operator
 from worker.models.control import Control
@@ -123,14 +124,6 @@ def shadowed(bootstrap: str, topic: str, count: int) -> dict[str, ListingShadowe
         return found
     finally:
         consumer.close()
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Return once it is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
 
 
 def assert_live_is_untouched(worker: WorkerProcess, coloured: list[dict[str, Any]], sent: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from kafka import ConsumerGroupMetadata, KafkaAdminClient, KafkaProducer, Offset
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.producer.transaction_manager import TxnOffsetCommitHandler
 
+from tests.support.waiting import wait_for
+
 _VERIFICATION = "transaction.partition.verification.enable"
 
 
@@ -42,9 +44,8 @@ def hang(
     producer.begin_transaction()
     producer.send(topic, key=key, value=b"told", partition=0)
     producer.flush()
-    manager._partitions_in_transaction.add(
-        TopicPartition(topic, 1)
-    )  # it looks added, and the coordinator knows nothing
+    # It looks added, and the coordinator knows nothing.
+    manager._partitions_in_transaction.add(TopicPartition(topic, 1))
     producer.send(topic, key=key, value=b"untold", partition=1)
     producer.flush()
     if offsets:
@@ -58,7 +59,13 @@ def hang(
 
 def _configure(bootstrap: str, value: str) -> None:
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    asked = ConfigResource(ConfigResourceType.BROKER, "1", {_VERIFICATION: None})
+
+    def followed() -> bool:
+        return bool(admin.describe_configs([asked])["broker"]["1"][_VERIFICATION]["value"] == value)
+
     try:
         admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, "1", {_VERIFICATION: value})])
+        wait_for(followed, f"{_VERIFICATION}={value}")  # the controller answers before the broker follows it
     finally:
         admin.close()
