@@ -52,6 +52,11 @@ def test_two_readings_of_one_photo_weigh_the_same(tmp_path: Path) -> None:
     assert target[1, INDEX["green"]] == 1
 
 
+def test_readings_of_one_photo_agree_where_all_of_them_say_the_same_colour_first(tmp_path: Path) -> None:
+    path = _list(tmp_path, "a,red,", "a,red,pink", "a,red,", "b,blue,", "b,black,blue", "c,green,")
+    assert by_eye.agreement(path) == (2, 0.5)
+
+
 def test_a_shop_that_calls_burgundy_red_is_corrected_where_nobody_looked() -> None:
     """Darkness tells the two apart; 300 of 900 photos were looked at."""
     rng = np.random.default_rng(0)

@@ -15,7 +15,6 @@ from training.stages import offsets
 
 
 def test_what_is_said_too_often_is_said_less_often() -> None:
-    """Half of the greys are called black by a hair's breadth; the offsets undo that and leave the rest alone."""
     generator = torch.Generator().manual_seed(0)
     truth = torch.randint(3, (600,), generator=generator)
     logits = 4 * nn.functional.one_hot(truth, 3).float() + torch.randn(600, 3, generator=generator)
@@ -27,10 +26,17 @@ def test_what_is_said_too_often_is_said_less_often() -> None:
     assert abs(float(found.mean())) < 1e-5
 
 
-def test_a_colour_that_no_photo_shows_keeps_its_place_among_the_others() -> None:
-    """Few photos: their prior holds every offset near zero."""
+def test_few_photos_move_a_colour_less_than_many_that_say_the_same() -> None:
+    """A hundred photos, each of whose logits hold the second colour level with the first, show only the first."""
+    few, many = (offsets.fit(torch.zeros(count, 2), torch.eye(2)[:1].expand(count, 2)) for count in (1, 100))
+    assert 0 < float(few[0]) < 0.1
+    assert float(many[0]) > 5 * float(few[0])
+
+
+def test_a_colour_that_no_photo_shows_is_not_banished() -> None:
+    """It is only as far below the mean as the prior lets two photos push it: less than a tenth of a logit."""
     found = offsets.fit(torch.zeros(2, len(LABELS)), torch.eye(len(LABELS))[:2])
-    assert float(found.abs().max()) < 3
+    assert -0.1 < float(found[2:].min()) < 0
 
 
 class _Mean(nn.Module):

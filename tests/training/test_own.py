@@ -1,18 +1,14 @@
 """People's own photos taken apart: outlines, cut-outs, and what may be learnt from them."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.training.stores import tiny_store
 from training.augmentation.compose import disturb
 from training.augmentation.grounds import tinted
-from training.data.labels import INDEX, LABELS
-from training.data.loader import Batch, Ladder, Mix, Pictures
-from training.data.own import Own, refined, taken_apart
+from training.data.labels import INDEX
+from training.data.own import refined, taken_apart
 
 Photo = NDArray[np.uint8]
 
@@ -97,33 +93,3 @@ def test_tinted_keeps_folds() -> None:
     for seed in range(10):
         lightness = cv2.cvtColor(tinted(stripes, np.random.default_rng(seed)), cv2.COLOR_RGB2GRAY)
         assert lightness[:, 1::2].mean() > lightness[:, ::2].mean()
-
-
-def test_cut_outs_whose_colour_is_unknown_are_drawn_and_painted(tmp_path: Path) -> None:
-    """Every picture has a label; the unlabelled cut-out's is its paint's, many different ones."""
-    tiny_store(tmp_path / "store")
-    disc = cv2.circle(np.zeros((128, 128), np.uint8), (64, 64), 50, 255, -1)
-    item = np.dstack([np.full((128, 128, 3), (30, 40, 160), np.uint8), disc])
-    own = Own(
-        np.zeros((3, 160, 160), np.uint8), np.stack([item, item]), np.array([0, 1]), np.ones((2, len(LABELS)), np.bool_)
-    )
-    labels = np.zeros((3, len(LABELS)), np.float32)
-    labels[0, INDEX["blue"]] = 1
-    mix = Mix(painted=0, patterned=0, own=1.0)
-    pictures = Pictures(tmp_path / "store", 64, 200, mix=mix, seed=0, pseudo=labels, own=own)
-    batch = Batch(*next(iter(pictures)))
-    assert (batch.target.sum(1) == 1).all()
-    colours = batch.target.argmax(1)
-    assert 0.55 < (colours == INDEX["blue"]).float().mean() < 0.85
-    assert len(set(colours.tolist())) > 8
-
-
-def test_a_balanced_ladder_draws_rare_colours_as_often_as_common_ones() -> None:
-    """Ninety red rows and ten green ones, balance 1."""
-    targets = np.zeros((101, len(LABELS)), np.float32)
-    targets[:90, INDEX["red"]] = 1
-    targets[90:100, INDEX["green"]] = 1
-    ladder, rng = Ladder.balanced(targets, 1.0), np.random.default_rng(0)
-    rows = np.array([ladder.draw(rng) for _ in range(2000)])
-    assert rows.max() < 100
-    assert 0.45 < (rows >= 90).mean() < 0.55

@@ -74,9 +74,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pq.write_table(pa.Table.from_pylist(shop), data / "catalogue.parquet")
     pq.write_table(pa.Table.from_pylist(shop[:4]), data / "studio.parquet")
     pq.write_table(pa.Table.from_pylist(street), data / "street-unlabelled.parquet")
-    labelled = [{"id": row["id"], "colour": row["colour"], "image": row["image"]} for row in shop[:-1:3]]
+    labelled = [
+        {"id": row["id"], "colour": row["colour"], "image": row["image"], "seller": str(1 + number % 2)}
+        for number, row in enumerate(shop[:-1:3])
+    ]
     pq.write_table(pa.Table.from_pylist(labelled), data / "labelled.parquet")
-    (data / "small.yaml").write_text(yaml.safe_dump(_SMALL))
+    (data / "seen.csv").write_text("id,colour,alt\n0,purple,\n3,purple,blue\n")
+    seen = _SMALL["pseudo"] | {"by_eye": str(data / "seen.csv")}
+    (data / "small.yaml").write_text(yaml.safe_dump(_SMALL | {"pseudo": seen}))
     return data
 
 
@@ -109,7 +114,7 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     assert "1 rows could not be used" in _run("prepare", "--data", str(made), *common)
     _run("scratch", *common)
     _run("encoder", "--no-street", "--no-imagenet", *common)
-    assert "photos: 5\nby eye: 0" in _run("label", *common)
+    assert "photos: 5\nby eye: 2" in _run("label", *common)
     _run("encoder", "--street", "--no-imagenet", *common)
     rounds = {name: _weights(out / name / "text.pt") for name in ("text", "encoder", "street", "model")}
     for name, kept in rounds["model"].items():
@@ -146,6 +151,10 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     report = json.loads((out / "report" / "report.json").read_text())
     assert sum("CNN classifier" in name for name in report["rows"]) == 2
     assert {"base before tuning, zero-shot, Russian", "base before tuning, zero-shot, English"} <= set(report["rows"])
+    assert {
+        "this model, image only, sellers that it knows",
+        "this model, image only, sellers that it does not know",
+    } <= set(report["rows"])
     assert all(speed > 0 for speed in report["speeds"].values())
     card = Path(_run("card", "--out", str(out), "--repository", str(repository)).strip())
     assert entries["prepare"]["inputs"]["catalogue.parquet"] in card.read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,16 @@ from training.data.labels import INDEX, LABELS
 
 SECOND = 0.3
 """Share of the second colour, where a buyer could equally say it; a choice, not a measurement."""
+
+
+def agreement(path: Path) -> tuple[int, float]:
+    """How many photos of a list have several readings, and for which share of them all name the same first colour."""
+    first: dict[str, list[str]] = defaultdict(list)
+    with path.open(encoding="utf-8", newline="") as lines:
+        for entry in csv.DictReader(lines):
+            first[entry["id"]].append(entry["colour"])
+    several = [said for said in first.values() if len(said) > 1]
+    return len(several), sum(len(set(said)) == 1 for said in several) / max(len(several), 1)
 
 
 def read(path: Path, identifiers: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

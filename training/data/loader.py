@@ -78,6 +78,7 @@ class Pictures(IterableDataset[Batch]):
         pseudo: float32 [M, 18] pseudo-labels of the street photos, rows of zeros where unsure; None for none.
         targets: float32 [N, 18] instead of the store's; rows of zeros are never drawn.
         own: the street photos taken apart; None where only the shops' items are cut out.
+        hidden: street photos that are never drawn whole, bool [M] (a corner of one may be ground); None for none.
     """
 
     def __init__(
@@ -92,9 +93,10 @@ class Pictures(IterableDataset[Batch]):
         pseudo: NDArray[np.float32] | None = None,
         targets: NDArray[np.float32] | None = None,
         own: Own | None = None,
+        hidden: NDArray[np.bool_] | None = None,
     ) -> None:
         self.folder, self.side, self.batch, self.mix, self.seed = folder, side, batch, mix, seed
-        self.pseudo, self.targets, self.first, self.own = pseudo, targets, first, own
+        self.pseudo, self.targets, self.first, self.own, self.hidden = pseudo, targets, first, own, hidden
 
     def __iter__(self) -> Iterator[Batch]:
         cv2.setNumThreads(0)
@@ -107,13 +109,14 @@ class Pictures(IterableDataset[Batch]):
         shops = Ladder.balanced(targets, self.mix.balance)
         seen = None if self.pseudo is None or not self.pseudo.any() else Ladder.balanced(self.pseudo, 0.5)
         own = None if self.own is None or self.pseudo is None else _Alone.of(self.own, self.pseudo, self.mix.balance)
+        whole = np.arange(len(store.street)) if self.hidden is None else np.nonzero(~self.hidden)[0]
         while True:
             rng = np.random.default_rng((*seed, number))
             number += stride
             rows = []
             for _ in range(self.batch):
                 if rng.random() < self.mix.street:
-                    rows.append(self._whole(store, seen, rng))
+                    rows.append(self._whole(store, whole, seen, rng))
                     continue
                 if own is not None and rng.random() < self.mix.own:
                     one = own.ladder.draw(rng)
@@ -124,9 +127,11 @@ class Pictures(IterableDataset[Batch]):
                     rows.append(self._composed(store, store.cutouts[one], targets[one], store.items[one], rng))
             yield Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
 
-    def _whole(self, store: stores.Store, seen: Ladder | None, rng: np.random.Generator) -> tuple[Any, ...]:
-        """Somebody's photo as it is, with its label where there is one."""
-        row, target = int(rng.integers(len(store.street))), np.zeros(store.targets.shape[1], np.float32)
+    def _whole(
+        self, store: stores.Store, free: NDArray[np.int64], seen: Ladder | None, rng: np.random.Generator
+    ) -> tuple[Any, ...]:
+        """Somebody's photo as it is, with its label where there is one; one of ``free``, or one of those labelled."""
+        row, target = int(free[rng.integers(len(free))]), np.zeros(store.targets.shape[1], np.float32)
         if seen is not None and self.pseudo is not None and rng.random() < LABELLED:
             row = seen.draw(rng)
             target = self.pseudo[row]

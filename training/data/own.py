@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from training.data.cutouts import Pixels, lab_statistics, squared
 from training.data.labels import LABELS
+from training.data.store import CUTOUT_SIDE
 
-SIDE = 128
 _AGREED = 0.85
 _SMALLEST, _LARGEST, _AT_BORDER = 0.06, 0.8, 0.4
 # A part of an item that is smaller than this share of it is a speck.
@@ -32,7 +32,7 @@ class Own:
 
     Parameters:
         masks: uint8 [M, T, T] of 0 and 255 in the store's shape (without the photo's aspect); zeros where unsure.
-        cutouts: uint8 [K, 128, 128, 4], the items of the others on transparency.
+        cutouts: uint8 [K, 128, 128, 4], the items whose outline is sure, on transparency.
         rows: int64 [K], the photo of each.
         fits: bool [K, 18], whether the pixels alone, out of their photo's light, could be called so.
     """
@@ -105,7 +105,7 @@ def taken_apart(photos: Pixels, aspects: NDArray[np.float32], likely: NDArray[np
     size = photos.shape[1]
     masks, cutouts, rows = np.zeros(photos.shape[:3], np.uint8), [], []
     with ThreadPoolExecutor() as threads:
-        outlines = threads.map(refined, photos, likely)
+        outlines = list(threads.map(refined, photos, likely))
     for row, mask in enumerate(outlines):
         if mask is None:
             continue
@@ -113,10 +113,10 @@ def taken_apart(photos: Pixels, aspects: NDArray[np.float32], likely: NDArray[np
         shape = (round(size * min(float(aspects[row]), 1)), round(size * min(1 / float(aspects[row]), 1)))
         upright = np.asarray(cv2.resize(photo, shape, interpolation=cv2.INTER_AREA), np.uint8)
         outline = np.where(cv2.resize(mask, shape, interpolation=cv2.INTER_AREA) > 127, 255, 0).astype(np.uint8)
-        cutouts.append(squared(upright, outline, SIDE))
+        cutouts.append(squared(upright, outline, CUTOUT_SIDE))
         rows.append(row)
     fits = np.array([_fits(lab_statistics(cutout)) for cutout in cutouts]).reshape(-1, len(LABELS))
-    alone = np.stack(cutouts) if cutouts else np.zeros((0, SIDE, SIDE, 4), np.uint8)
+    alone = np.stack(cutouts) if cutouts else np.zeros((0, CUTOUT_SIDE, CUTOUT_SIDE, 4), np.uint8)
     return Own(masks, alone, np.array(rows, np.int64), fits)
 
 

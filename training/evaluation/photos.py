@@ -24,7 +24,7 @@ class Photos:
         data: JPEG bytes.
         truth: the agreed colour, None where the annotators disagree.
         accepted: every colour that one of them gave, first or second.
-        items, sources: what is shown, and where the photo comes from ("" where unknown).
+        items, sources, sellers: what is shown, where the photo comes from, and whose it is ("" where unknown).
     """
 
     ids: list[str]
@@ -33,6 +33,7 @@ class Photos:
     accepted: list[frozenset[Colour]]
     items: list[str]
     sources: list[str]
+    sellers: list[str]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,7 +52,7 @@ def read(path: Path, limit: int | None = None) -> Photos:
     Raises:
         ValueError: a colour is none of the 18.
     """
-    photos = Photos([], [], [], [], [], [])
+    photos = Photos([], [], [], [], [], [], [])
     for number, row in enumerate(pq.read_table(path).slice(0, limit).to_pylist()):
         photos.ids.append(str(row.get("id", number)))
         photos.data.append(row["image"])
@@ -61,4 +62,5 @@ def read(path: Path, limit: int | None = None) -> Photos:
         photos.accepted.append(frozenset(Colour(name) for name in said if name))
         photos.items.append(row.get("item") or row.get("category") or "")
         photos.sources.append(row.get("source") or "")
+        photos.sellers.append(row.get("seller") or "")
     return photos

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from training.evaluation.photos import read as read_photos
 from training.evaluation.release import Served, load
 from training.evaluation.report import Report, write
 from training.evaluation.throughput import Measured
+from training.stages import labelling
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -44,12 +46,14 @@ def evaluate(
         repository: a model repository with an active release.
         labelled: Parquet of labelled photos, see ``photos.read``.
         out: folder of the report.
-        trained: folder of the model's stages, for the rivals and the base that were trained there.
+        trained: folder of the model's stages, for the rivals and the base that were trained there, and for the
+            sellers of whom other photos had labels: what it does with their photos is told apart from the rest.
         rivals: measure them too.
         tests: run the colour tests from the literature too.
         throughput: what the real Triton did with the same release, if that was measured.
     """
     served, photos, report = load(repository), read_photos(labelled), Report()
+    sellers = labelling.sellers(trained) if trained is not None else frozenset()
     pixels = photos.pixels(served.release.image.side)
     began = time.perf_counter()
     images = served.embed_pictures(pixels)
@@ -74,7 +78,11 @@ def evaluate(
         _prompts(served, images), photos.truth, photos.accepted
     )
     for source in sorted(set(photos.sources) - {""}):
-        report.rows[f"this model, image only, {source}"] = _part(blind, photos, source)
+        report.rows[f"{OURS}, {source}"] = _part(blind, photos, [found == source for found in photos.sources])
+    for known, name in ((True, "sellers that it knows"), (False, "sellers that it does not know")):
+        rows = [seller != "" and (seller in sellers) == known for seller in photos.sellers]
+        if sellers and any(rows):
+            report.rows[f"{OURS}, {name}"] = _part(blind, photos, rows)
     if rivals:
         for row in others.rows(photos, trained):
             report.rows[row.name], report.speeds[row.name] = row.figures, row.speed
@@ -93,8 +101,8 @@ def _prompts(served: Served, images: Floats) -> Floats:
     return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
 
-def _part(blind: Floats, photos: Photos, source: str) -> Figures:
-    rows = [number for number, found in enumerate(photos.sources) if found == source]
+def _part(blind: Floats, photos: Photos, wanted: Sequence[bool]) -> Figures:
+    rows = [number for number, mine in enumerate(wanted) if mine]
     return measure(blind[rows], [photos.truth[row] for row in rows], [photos.accepted[row] for row in rows])
 
 

@@ -173,6 +173,7 @@ def train(
     pseudo: NDArray[np.float32] | None = None,
     targets: NDArray[np.float32] | None = None,
     own: Own | None = None,
+    hidden: NDArray[np.bool_] | None = None,
     device: Device | None = None,
     name: str = "encoder",
 ) -> dict[str, nn.Module]:
@@ -216,7 +217,7 @@ def train(
     model = device.wrap(seen)
     pictures = Pictures(
         store, settings.side, device.share(settings.batch), mix=mix, seed=(settings.seed, device.rank), first=first,
-        pseudo=pseudo, targets=targets, own=own,
+        pseudo=pseudo, targets=targets, own=own, hidden=hidden,
     )  # fmt: skip
     stream = batches(pictures, settings.workers)
     seen.train()

@@ -15,17 +15,19 @@ from training.data import by_eye, own, splits
 from training.data import store as stores
 from training.data.cutouts import Pixels
 from training.stages import pseudo, shop_labels
+from training.stages.embedding import embedded, on_white
 from training.stages.encoder import normalised
 from training.stages.towers import first_text, with_text
 from training.towers.clip import prototypes
 
 
 def label(config: Config, out: Path) -> dict[str, Any]:
-    """Write ``street/pseudo.npy``, labels of the street photos, ``targets.npy``, of the cut-outs, and ``own.npz``.
+    """Label the street photos and the cut-outs, and take the street photos apart, into ``out/street``.
 
-    Street photos are labelled by eye where somebody looked, else by the first round's tower; cut-outs by eye where
-    somebody looked, else by what the shop's word was found to be worth, see ``shop_labels``. ``own.npz`` has the items
-    of the street photos, cut out where the tower is sure of them.
+    ``pseudo.npy`` has the labels of the street photos: by eye where somebody looked (``listed.npy``), else by the first
+    round's tower. ``targets.npy`` has those of the cut-outs: by eye where somebody looked, else by what the shop's word
+    was found to be worth, see ``shop_labels``. ``own.npz`` has the items of the street photos, cut out where the tower
+    is sure of them.
 
     Returns:
         how many street photos there are and have labels of each kind, and how good the shops' words were found to be.
@@ -44,16 +46,19 @@ def label(config: Config, out: Path) -> dict[str, Any]:
         labels[listed] = seen[listed]
     (out / "street").mkdir(exist_ok=True)
     np.save(out / "street" / "pseudo.npy", labels)
+    np.save(out / "street" / "listed.npy", listed)
     known = labels.sum(1) > 0
     found: dict[str, Any] = {
         "photos": len(labels), "by eye": int(known[listed].sum()), "by the encoder": int(known[~listed].sum())
     }  # fmt: skip
+    if street is not None:
+        found |= _readings("street photos", street)
     targets = store.targets
     if cutouts is not None:
         eye, looked = by_eye.read(cutouts, store.ids)
         better = shop_labels.corrected(
-            on_white(clip.visual, store.cutouts, config.encoder.side), store.targets, store.lab, eye, looked,
-            fitted=~splits.of_store(out / "store").cutouts,
+            embedded(clip.visual, on_white(store.cutouts, config.encoder.side)).numpy(), store.targets, store.lab,
+            eye, looked, fitted=~splits.of_store(out / "store").cutouts,
         )  # fmt: skip
         targets = better.targets
         found |= {
@@ -61,7 +66,7 @@ def label(config: Config, out: Path) -> dict[str, Any]:
             "shops' words right on them": better.shop,
             "learnt words right on them, out of fold": better.learnt,
             "learnt words used": better.used,
-        }
+        } | _readings("shops' photos", cutouts)
     np.save(out / "street" / "targets.npy", targets)
     apart = own.taken_apart(store.street, store.street_aspect, in_front(clip.visual, store.street))
     own.save(apart, out / "street")
@@ -84,18 +89,22 @@ def in_front(visual: torch.nn.Module, photos: Pixels) -> NDArray[np.float32]:
     return found
 
 
-@torch.inference_mode()
-def on_white(visual: torch.nn.Module, cutouts: Pixels, side: int) -> NDArray[np.float32]:
-    """Normalised embeddings, float32 [N, D], of cut-outs uint8 [N, S, S, 4] on white, at ``side`` pixels."""
-    visual.eval()
-    rows = []
-    for first in range(0, len(cutouts), 64):
-        part = np.asarray(cutouts[first : first + 64], np.float32)
-        alpha = part[:, :, :, 3:] / 255
-        white = torch.from_numpy(part[:, :, :, :3] * alpha + 255 * (1 - alpha)).permute(0, 3, 1, 2)
-        small = functional.interpolate(white, size=(side, side), mode="area").permute(0, 2, 3, 1)
-        rows.append(functional.normalize(visual(normalised(small.to(torch.uint8), visual)), dim=-1))
-    return np.asarray(torch.cat(rows).numpy(), np.float32)
+def _readings(photos: str, listed: Path) -> dict[str, Any]:
+    several, agreed = by_eye.agreement(listed)
+    return {
+        f"{photos} with several readings": several,
+        f"{photos}, the same first colour in all of them": round(agreed, 4),
+    }
+
+
+def sellers(out: Path) -> frozenset[str]:
+    """Those of whose street photos some were labelled by eye and learnt from; of no run without such labels any."""
+    path = out / "street" / "listed.npy"
+    if not path.is_file():
+        return frozenset()
+    learnt = np.load(path) & ~splits.of_store(out / "store").street
+    whose = stores.load(out / "store").street_sellers
+    return frozenset(seller for seller, mine in zip(whose, learnt, strict=True) if mine and seller)
 
 
 def files(config: Config) -> tuple[Path | None, Path | None]:

@@ -12,18 +12,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from training.data import by_eye, splits
 from training.data import store as stores
-from training.stages.encoder import normalised
-from training.stages.pseudo import fitted
+from training.stages.embedding import embedded, street_photos
 
 PRIOR = 12.0
 """The offsets' mean square counts as the cross-entropy of so many photos: a colour that few show keeps its logit."""
 
 
-@torch.no_grad()
 def seen(visual: torch.nn.Module, folder: Path, listed: Path | None, side: int) -> tuple[Tensor, Tensor] | None:
     """The held-out street photos that somebody labelled by eye, whole; None where there are none.
 
@@ -37,17 +34,12 @@ def seen(visual: torch.nn.Module, folder: Path, listed: Path | None, side: int) 
     """
     if listed is None:
         return None
-    store, parts = stores.load(folder), []
+    store = stores.load(folder)
     labels, _ = by_eye.read(listed, store.street_ids)
     rows = np.nonzero(labels.any(1) & splits.of_store(folder).street)[0]
     if not len(rows):
         return None
-    visual.eval()
-    for first in range(0, len(rows), 64):
-        some = rows[first : first + 64]
-        photos = [fitted(np.asarray(store.street[row]), float(store.street_aspect[row]), side) for row in some]
-        parts.append(functional.normalize(visual(normalised(torch.from_numpy(np.stack(photos)), visual)), dim=-1))
-    return torch.cat(parts), torch.from_numpy(labels[rows])
+    return embedded(visual, street_photos(store, rows, side)), torch.from_numpy(labels[rows])
 
 
 def fit(logits: Tensor, target: Tensor) -> Tensor:

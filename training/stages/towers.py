@@ -137,9 +137,8 @@ def train_encoder(
     elif imagenet and hasattr(getattr(clip.visual, "trunk", None), "load_imagenet"):
         clip.visual.trunk.load_imagenet()
     labels = np.load(out / "street" / "pseudo.npy") if street else None
-    own = None
+    own, held = None, splits.of_store(out / "store").street
     if labels is not None:
-        held = splits.of_store(out / "store").street
         labels *= ~held[:, None]
         own = owns.load(out / "street").without(held)
         if not labels.any():
@@ -147,7 +146,7 @@ def train_encoder(
     name = "street" if street else "encoder"
     tuned = encoder.train(
         clip, tokenizer, out / "store", out / name, how, mix=mix, pseudo=labels, targets=targets, own=own,
-        device=device, name=name,
+        hidden=held, device=device, name=name,
     )  # fmt: skip
     if device.first:
         (out / "model").mkdir(exist_ok=True)

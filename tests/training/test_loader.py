@@ -1,0 +1,56 @@
+"""What a batch of pictures is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tests.training.stores import tiny_store
+from training.data.labels import INDEX, LABELS
+from training.data.loader import Batch, Ladder, Mix, Pictures
+from training.data.own import Own
+
+
+def test_a_street_photo_that_is_hidden_is_never_shown(tmp_path: Path) -> None:
+    """The store's street photos show items 0, 1 and 2; the last is hidden, whether it has a label or not."""
+    tiny_store(tmp_path / "store")
+    np.save(tmp_path / "store" / "street_items.npy", np.arange(3))
+    labels = np.zeros((3, len(LABELS)), np.float32)
+    labels[0, INDEX["red"]] = 1
+    hidden = np.array([False, False, True])
+    pictures = Pictures(tmp_path / "store", 64, 200, mix=Mix(street=1.0), seed=0, pseudo=labels, hidden=hidden)
+    batch = Batch(*next(iter(pictures)))
+    assert set(batch.item.tolist()) == {0, 1}
+    assert (batch.target.argmax(1)[batch.target.any(1)] == INDEX["red"]).all()
+
+
+def test_cut_outs_whose_colour_is_unknown_are_drawn_and_painted(tmp_path: Path) -> None:
+    """Every picture has a label; the unlabelled cut-out's is its paint's, many different ones."""
+    tiny_store(tmp_path / "store")
+    disc = cv2.circle(np.zeros((128, 128), np.uint8), (64, 64), 50, 255, -1)
+    item = np.dstack([np.full((128, 128, 3), (30, 40, 160), np.uint8), disc])
+    own = Own(
+        np.zeros((3, 160, 160), np.uint8), np.stack([item, item]), np.array([0, 1]), np.ones((2, len(LABELS)), np.bool_)
+    )
+    labels = np.zeros((3, len(LABELS)), np.float32)
+    labels[0, INDEX["blue"]] = 1
+    mix = Mix(painted=0, patterned=0, own=1.0)
+    pictures = Pictures(tmp_path / "store", 64, 200, mix=mix, seed=0, pseudo=labels, own=own)
+    batch = Batch(*next(iter(pictures)))
+    assert (batch.target.sum(1) == 1).all()
+    colours = batch.target.argmax(1)
+    assert 0.55 < (colours == INDEX["blue"]).float().mean() < 0.85
+    assert len(set(colours.tolist())) > 8
+
+
+def test_a_balanced_ladder_draws_rare_colours_as_often_as_common_ones() -> None:
+    """Ninety red rows and ten green ones, balance 1."""
+    targets = np.zeros((101, len(LABELS)), np.float32)
+    targets[:90, INDEX["red"]] = 1
+    targets[90:100, INDEX["green"]] = 1
+    ladder, rng = Ladder.balanced(targets, 1.0), np.random.default_rng(0)
+    rows = np.array([ladder.draw(rng) for _ in range(2000)])
+    assert rows.max() < 100
+    assert 0.45 < (rows >= 90).mean() < 0.55
