@@ -110,8 +110,6 @@ def encoder(
         "model": chosen.model, "pretrained": chosen.pretrained, "imagenet": imagenet, "fraction": fraction,
         "epochs": epochs, "settings": asdict(how), "mix": asdict(chosen.street_mix if street else chosen.mix),
     }  # fmt: skip
-    if street:
-        given["first_share"] = chosen.first_share
     before = ["prepare", "titles", *(["encoder", "label"] if street else [])]
     with _stage(
         out, name, given, after=before, outputs=[out / name / "visual.pt"], state=[out / name / "state.pt"],
@@ -155,7 +153,8 @@ def head(
         targets = towers.drawn(out / "store", fraction or 0.2, chosen.head.seed)
         chosen = replace(chosen, head=replace(chosen.head, pictures=towers.steps_for(targets, epochs or 5, 1)))
     given = {
-        "settings": asdict(chosen.head), "served_side": chosen.served_side, "compare": compare,
+        "settings": asdict(chosen.head), "first_share": chosen.first_share, "served_side": chosen.served_side,
+        "compare": compare,
         "mixes": [asdict(chosen.mix), asdict(chosen.street_mix)],
     }  # fmt: skip
     files = [out / "model" / name for name in ("head.pt", "model.json")]

@@ -47,7 +47,7 @@ def test_its_own_text_tower_and_tokenizer_are_kept_and_its_last_layers_tuned(bas
     assert towers.train_scratch(base, out) == 0
     before = torch.load(out / "scratch" / "clip.pt", weights_only=True)
     towers.train_encoder(base, out, imagenet=True, street=False)
-    after = torch.load(out / "model" / "visual.pt", weights_only=True)
+    after = torch.load(out / "encoder" / "visual.pt", weights_only=True)
     changed = {name for name, value in after.items() if not torch.equal(value, before[f"visual.{name}"])}
     assert "proj" in changed
     assert not any(name.startswith(("conv1", "transformer.resblocks.0")) for name in changed)

@@ -116,10 +116,10 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     _run("encoder", "--no-street", "--no-imagenet", *common)
     assert "photos: 5\nby eye: 2" in _run("label", *common)
     _run("encoder", "--street", "--no-imagenet", *common)
+    assert "cleanlab's pruning" in _run("head", "--compare", *common)
     rounds = {name: _weights(out / name / "text.pt") for name in ("text", "encoder", "street", "model")}
     for name, kept in rounds["model"].items():
         torch.testing.assert_close(kept, 0.4 * rounds["encoder"][name] + 0.6 * rounds["street"][name])
-    assert "cleanlab's pruning" in _run("head", "--compare", *common)
     _run("rivals", *common)
     assert _run("export", "--out", str(out), "--repository", str(repository)).count("from PyTorch") == 3
 
@@ -226,15 +226,14 @@ def test_a_seed_repeats_its_weights_even_through_a_kill(
     assert json.loads((tmp_path / "other" / "run.json").read_text())["encoder"]["state"] == "begun"
     _run(*train, str(tmp_path / "other"))
     assert json.loads((tmp_path / "other" / "run.json").read_text())["encoder"]["sittings"] == 2
-    for tower in ("visual", "text"):
-        unbroken, resumed = (_weights(tmp_path / name / "model" / f"{tower}.pt") for name in ("one", "other"))
+    for tower in ("visual", "text") if text_rate else ("visual",):
+        unbroken, resumed = (_weights(tmp_path / name / "encoder" / f"{tower}.pt") for name in ("one", "other"))
         for name, tensor in unbroken.items():
             assert torch.equal(tensor, resumed[name]), name
-    before, after = (tmp_path / "one" / folder / "text.pt" for folder in ("text", "model"))
-    assert (before.read_bytes() == after.read_bytes()) == (text_rate == 0)
     assert stale.exists() == (text_rate > 0)
-    changed = [name for name, weight in _weights(before).items() if not torch.equal(weight, _weights(after)[name])]
-    assert bool(changed) == (text_rate > 0)
+    if text_rate:
+        before, after = (_weights(tmp_path / "one" / folder / "text.pt") for folder in ("text", "encoder"))
+        assert [name for name, weight in before.items() if not torch.equal(weight, after[name])]
 
 
 def test_a_setting_that_no_stage_knows_is_named(tmp_path: Path) -> None:

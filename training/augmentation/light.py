@@ -22,11 +22,11 @@ def illuminant(rng: Generator, strength: float = 1.0) -> NDArray[np.float32]:
     """Gains of the channels (gamma-encoded RGB), float32 [3]: the daylight-tungsten axis, a little green-magenta.
 
     Parameters:
-        strength: 1 is a phone's usual white-balance error.
+        strength: 1 is a phone's usual error of white balance and exposure.
     """
     warmth, tint = rng.normal(0.03, 0.07) * strength, rng.normal(0, 0.025) * strength
     gain = np.exp(np.array([warmth, tint, -warmth * 1.2]))
-    return np.asarray(gain * np.exp(rng.normal(-0.03, 0.16)) / gain.mean(), np.float32)
+    return np.asarray(gain * np.exp(rng.normal(-0.03, 0.16) * strength) / gain.mean(), np.float32)
 
 
 def tone(gain: NDArray[np.float32], rng: Generator) -> Pixels:

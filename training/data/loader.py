@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +19,15 @@ from training.augmentation.compose import compose, disturb
 from training.augmentation.objects import made_object
 from training.augmentation.recolour import pattern, random_paint
 from training.data import store as stores
+from training.data import things
 from training.data.cutouts import Pixels
 from training.data.own import Own
 
 MASK_STRIDE = 8
 LABELLED = 0.9
 """Share of the whole street photos that are drawn for their colour; the others only for their item."""
+DRAWN = 0.6
+"""Share of the objects of no shop that are drawn things; the others are made bodies. Half of the things are painted."""
 UNLABELLED = 0.3
 """Share of people's own cut-outs that have no usable label, and are painted."""
 
@@ -35,7 +39,7 @@ class Mix:
     Parameters:
         painted: cut-outs in another colour.
         patterned: cut-outs in several colours at once.
-        made: objects of no shop, see ``augmentation.objects``.
+        made: objects of no shop, see ``data.things`` and ``augmentation.objects``.
         street: people's own photos; with a pseudo-label if there is one, else for their item only.
         own: of the rest, those whose item is cut out of somebody's own photo instead of a shop's.
         balance: 0 draws colours as often as the shops have them, 1 equally often.
@@ -149,7 +153,7 @@ class Pictures(IterableDataset[Batch]):
         elif kind < self.mix.painted + self.mix.patterned:
             rgba, target = pattern(rgba, rng)
         elif kind < self.mix.painted + self.mix.patterned + self.mix.made:
-            rgba, target = made_object(rng)
+            rgba, target = _thing(rng) if rng.random() < DRAWN else made_object(rng)
             item = np.int64(-1)
         elif not target.any():
             rgba, target = random_paint(rgba, rng)
@@ -160,6 +164,13 @@ class Pictures(IterableDataset[Batch]):
     def _small(self, mask: Pixels) -> Pixels:
         cells = self.side // MASK_STRIDE
         return np.asarray(cv2.resize(mask, (cells, cells), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _thing(rng: np.random.Generator) -> tuple[Pixels, NDArray[np.float32]]:
+    """A drawn thing in its own colour, or in another that it may never have: uint8 [128, 128, 4] and float32 [18]."""
+    drawn = things.load()
+    one = _ladder_of_things().draw(rng)
+    return random_paint(drawn.cutouts[one], rng) if rng.random() < 0.5 else (drawn.cutouts[one], drawn.targets[one])
 
 
 @dataclass(frozen=True)
@@ -196,6 +207,11 @@ class Ladder:
     def draw(self, rng: np.random.Generator) -> int:
         """One row."""
         return int(self.rows[min(int(np.searchsorted(self.steps, rng.random())), len(self.rows) - 1)])
+
+
+@cache
+def _ladder_of_things() -> Ladder:
+    return Ladder.balanced(things.load().targets, 0.5)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ A model has one folder:
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -114,8 +113,7 @@ def train_encoder(
 ) -> encoder.EncoderSettings:
     """Tune the image tower towards the text tower's prototypes; a killed run goes on where it was saved.
 
-    The second round (``street``; None: once there are pseudo-labels) begins from the first one's weights, and the mean
-    of both is kept. A text tower that is not tuned is kept as it is.
+    The second round (``street``; None: once there are pseudo-labels) begins from the first one's weights.
 
     Returns:
         the settings that were used, with the steps that ``fraction`` and ``epochs`` come to.
@@ -129,11 +127,8 @@ def train_encoder(
     begun = first_text(out) if street else out / "text" / "text.pt"
     clip, tokenizer = with_text(config, out, how.seed, begun)
     _fits(clip.visual, how.side)
-    before: dict[str, dict[str, Tensor]] = {}
     if street:
-        for tower, path in (("visual", out / "encoder" / "visual.pt"), ("text", begun)):
-            before[tower] = torch.load(path, map_location="cpu", weights_only=True)
-        clip.visual.load_state_dict(before["visual"])
+        clip.visual.load_state_dict(torch.load(out / "encoder" / "visual.pt", map_location="cpu", weights_only=True))
     elif imagenet and hasattr(getattr(clip.visual, "trunk", None), "load_imagenet"):
         clip.visual.trunk.load_imagenet()
     labels = np.load(out / "street" / "pseudo.npy") if street else None
@@ -144,24 +139,33 @@ def train_encoder(
         if not labels.any():
             raise ValueError("no street photo was labelled surely enough to learn from; lower pseudo.floor")
     name = "street" if street else "encoder"
-    tuned = encoder.train(
+    if not street and device.first:
+        # A second round that began from other weights is no part of this model.
+        for tower in ("visual", "text"):
+            (out / "street" / f"{tower}.pt").unlink(missing_ok=True)
+    encoder.train(
         clip, tokenizer, out / "store", out / name, how, mix=mix, pseudo=labels, targets=targets, own=own,
         hidden=held, device=device, name=name,
     )  # fmt: skip
-    if device.first:
-        (out / "model").mkdir(exist_ok=True)
-        shutil.copyfile(begun, out / "model" / "text.pt")
-        for tower, module in tuned.items():
-            after = module.state_dict()
-            if street:
-                after = {key: _mean(before[tower][key], after[key], config.first_share) for key in after}
-            save(after, out / "model" / f"{tower}.pt")
     return how
 
 
+def join_rounds(config: Config, out: Path) -> None:
+    """Write the towers that are kept into ``out/model``: the first round's, or the mean of both rounds'."""
+    (out / "model").mkdir(exist_ok=True)
+    for tower, first in (("visual", out / "encoder" / "visual.pt"), ("text", first_text(out))):
+        kept = torch.load(first, map_location="cpu", weights_only=True)
+        second = out / "street" / f"{tower}.pt"
+        if second.is_file():
+            after = torch.load(second, map_location="cpu", weights_only=True)
+            kept = {key: _mean(kept[key], after[key], config.first_share) for key in kept}
+        save(kept, out / "model" / f"{tower}.pt")
+
+
 def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trained:
-    """Tune and calibrate the head on the tuned towers."""
+    """Tune and calibrate the head on the tuned towers, after both rounds' weights are joined."""
     folder, store = out / "model", out / "store"
+    join_rounds(config, out)
     clip, tokenizer = with_text(config, out, weights=folder / "text.pt")
     clip.visual.load_state_dict(torch.load(folder / "visual.pt", map_location="cpu", weights_only=True))
     clip.visual.eval()
