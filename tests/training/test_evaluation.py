@@ -152,8 +152,10 @@ def test_the_garment_that_fills_the_photo_counts_not_the_one_beside_it() -> None
 
 
 def test_parts_find_what_one_cosine_cannot_weigh(tmp_path: Path) -> None:
-    """Colour by the head, item by the tower: the photo that has both is first, and a bright wrong one is not."""
-    words = Words(np.eye(18, 40, dtype=np.float32), np.eye(len(ITEMS), 40, 18, dtype=np.float32)[:, :40])
+    """Colour by the head, item and pair by the tower: the photo that has both is first, a bright wrong one is not."""
+    apart = np.eye(18, 40, dtype=np.float32), np.eye(len(ITEMS), 40, 18, dtype=np.float32)
+    together = (apart[0][:, None] + apart[1][None]).reshape(-1, 40) / np.float32(2**0.5)
+    words = Words(*apart, pairs=together)
     dress = next(i for i, item in enumerate(ITEMS) if item.key == "dress")
     query = words.colours[9] + 0.8 * words.items[dress]
 

@@ -54,3 +54,18 @@ def test_a_balanced_ladder_draws_rare_colours_as_often_as_common_ones() -> None:
     rows = np.array([ladder.draw(rng) for _ in range(2000)])
     assert rows.max() < 100
     assert 0.45 < (rows >= 90).mean() < 0.55
+
+
+def test_prints_are_put_on_plain_and_painted_items_alone(tmp_path: Path) -> None:
+    """All labels share themselves with ``multicolour``; patterned and made ones stay sure."""
+    tiny_store(tmp_path / "store")
+    several = INDEX["multicolour"]
+    for mix, is_printed in (
+        (Mix(painted=0, patterned=0, printed=1.0), True),
+        (Mix(painted=1.0, patterned=0, printed=1.0), True),
+        (Mix(painted=0, patterned=1.0, printed=1.0), False),
+        (Mix(painted=0, patterned=0, made=1.0, printed=1.0), False),
+    ):
+        target = Batch(*next(iter(Pictures(tmp_path / "store", 64, 40, mix=mix, seed=0)))).target
+        shared = (target[:, several] > 0.04) & (target[:, several] < 0.36)
+        assert shared.all() if is_printed else not shared.any()

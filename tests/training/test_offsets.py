@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import ClassVar
 
@@ -37,6 +38,14 @@ def test_a_colour_that_no_photo_shows_is_not_banished() -> None:
     """It is only as far below the mean as the prior lets two photos push it: less than a tenth of a logit."""
     found = offsets.fit(torch.zeros(2, len(LABELS)), torch.eye(len(LABELS))[:2])
     assert -0.1 < float(found[2:].min()) < 0
+
+
+def test_a_colour_is_not_drowned_by_one_that_is_photographed_nine_times_as_often() -> None:
+    """Logits that say nothing: nine to one among the photos is three to one among the weights."""
+    truth = torch.zeros(2000, dtype=torch.long)
+    truth[:200] = 1
+    found = offsets.fit(torch.zeros(2000, 2), nn.functional.one_hot(truth, 2).float())
+    assert abs(float(found[0] - found[1]) - math.log(3)) < 0.1
 
 
 class _Mean(nn.Module):

@@ -6,10 +6,11 @@ import pytest
 from numpy.typing import NDArray
 
 from training.augmentation.compose import compose, letterbox
+from training.augmentation.light import automatic
 from training.augmentation.objects import made_object
-from training.augmentation.recolour import METALS, PAINTS, gilded, paint
+from training.augmentation.recolour import METALS, OUTER, PAINTS, gilded, paint, pattern, printed, random_paint, shades
 from training.data.cutouts import cut_out, lab_statistics
-from training.data.labels import INDEX, LABELS, target
+from training.data.labels import INDEX, LABELS, one_hot, target
 
 
 def shop_photo(rgb: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -119,3 +120,79 @@ def test_a_made_object_shows_its_label_on_most_of_its_body() -> None:
             channel = ("red", "green", "blue").index(name)
             assert (inside.argmax(1) == channel).mean() > 0.5, name
     assert seen == {*PAINTS, *METALS}
+
+
+def test_automatic_white_balance_cools_what_lies_on_a_red_rug() -> None:
+    """It never warms it, and leaves a grey scene alone."""
+    rug = np.full((40, 40, 3), (150, 40, 45), np.uint8)
+    rug[12:28, 12:28] = 128
+    gains = np.array([automatic(rug, np.random.default_rng(seed)) for seed in range(20)])
+    assert (gains[:, 0] <= 1).all()
+    assert (gains[:, 1:] >= 1).all()
+    assert gains[:, 0].min() < 0.9
+    assert automatic(np.full((8, 8, 3), 90, np.uint8), np.random.default_rng(0)) == pytest.approx(1)
+
+
+def test_a_print_covers_as_much_as_its_label_says_and_the_ground_keeps_its_name() -> None:
+    """Dots, stripes and pictures on a plain red disc: what is no longer red is what ``multicolour`` gets."""
+    cut = cut_out(shop_photo((200, 10, 20)), 128)
+    assert cut is not None
+    inside = cut[:, :, 3] > 128
+    for seed in range(30):
+        item, label = printed(cut, one_hot("red"), np.random.default_rng(seed))
+        changed = (item[:, :, :3] != cut[:, :, :3]).any(2)[inside].mean()
+        assert changed == pytest.approx(label[INDEX["multicolour"]], abs=0.08)
+        assert label.argmax() == INDEX["red"]
+        assert label.sum() == pytest.approx(1)
+        assert (item[:, :, 3] == cut[:, :, 3]).all()
+
+
+def test_a_print_adds_nothing_to_what_is_of_many_colours() -> None:
+    """The label stays a distribution, all of it ``multicolour``."""
+    cut = cut_out(shop_photo((200, 10, 20)), 64)
+    assert cut is not None
+    item, label = pattern(cut, np.random.default_rng(0))
+    _, label = printed(item, label, np.random.default_rng(1))
+    assert label[INDEX["multicolour"]] == pytest.approx(1)
+
+
+def test_nearly_every_pattern_shows_two_colours_or_more() -> None:
+    """Checks of cloth too: less than nine tenths lie near the median; chance may draw few."""
+    cut = cut_out(shop_photo((120, 110, 100)), 128)
+    assert cut is not None
+    inside = cut[:, :, 3] > 200
+    several = 0
+    for seed in range(60):
+        item, label = pattern(cut, np.random.default_rng(seed))
+        assert label.argmax() == INDEX["multicolour"]
+        lab = cv2.cvtColor(item[:, :, :3].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[inside]
+        several += (np.linalg.norm(lab - np.median(lab, axis=0), axis=1) < 12).mean() < 0.9
+    assert several > 55
+
+
+def test_shades_are_measured_on_plain_items_whose_label_is_sure() -> None:
+    """A spotted one, an unsure one and a metal give none."""
+    lab = np.array([[66, 12, 58, 9, 3, 4], [40, 5, 8, 9, 30, 4], [30, 1, 2, 9, 3, 4], [80, 0, 9, 9, 3, 4]], np.float32)
+    unsure = 0.6 * one_hot("black") + 0.4 * one_hot("grey")
+    targets = np.stack([one_hot("yellow"), one_hot("brown"), unsure, one_hot("gold")])
+    assert shades(lab, targets) == {"yellow": [(66.0, 12.0, 58.0)]}
+
+
+def test_items_are_painted_in_real_shades_too() -> None:
+    """A yellow that no list has, and never a shade of another colour."""
+    cut = cut_out(shop_photo((120, 110, 100)), 64)
+    assert cut is not None
+    real, rng, found = {"yellow": [(40.0, -25.0, 45.0)]}, np.random.default_rng(5), 0
+    for _ in range(400):
+        item, label = random_paint(cut, rng, real)
+        if np.linalg.norm(lab_statistics(item)[:3] - np.array(real["yellow"][0])) < 12:
+            found += label.argmax() == INDEX["yellow"]
+    assert found > 3
+    assert set(OUTER) <= set(PAINTS)
+
+
+def test_a_colour_of_many_shades_is_painted_more_often() -> None:
+    """Grey has eleven paints, white three: the square root of that as often."""
+    item, rng = np.full((8, 8, 4), 255, np.uint8), np.random.default_rng(0)
+    drawn = np.sum([random_paint(item, rng)[1] for _ in range(4000)], axis=0)
+    assert drawn[INDEX["grey"]] / drawn[INDEX["white"]] == pytest.approx((11 / 3) ** 0.5, rel=0.2)

@@ -8,7 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training.augmentation.grounds import ground, tinted
-from training.augmentation.light import camera, fall_off, illuminant
+from training.augmentation.light import automatic, camera, fall_off, illuminant
 from training.data.cutouts import Pixels
 
 ASPECTS = ((0.75, 0.62), (1.0, 0.17), (1.333, 0.1), (0.5625, 0.11))
@@ -80,7 +80,8 @@ def compose(rgba: Pixels, street: Pixels, side: int, rng: Generator) -> tuple[Pi
         image *= fall_off(width, height, rng)
     pixels = np.clip(image, 0, 255).astype(np.uint8)
     if not studio or rng.random() < 0.15:
-        pixels = camera(pixels, illuminant(rng, 0.3 if studio else 1.0), rng)
+        light = illuminant(rng, 0.3) if studio else illuminant(rng) * automatic(pixels, rng)
+        pixels = camera(pixels, light, rng)
     return letterbox(pixels, side), letterbox((alpha * 255).astype(np.uint8), side, 0)
 
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from training.data.cutouts import Pixels
 
+_REACTION = 0.3
+"""How far a white balance goes at most, in logarithms; a choice, not a measurement."""
 _LEVELS = np.linspace(0, 1, 256, dtype=np.float32)
 
 
@@ -27,6 +29,19 @@ def illuminant(rng: Generator, strength: float = 1.0) -> NDArray[np.float32]:
     warmth, tint = rng.normal(0.03, 0.07) * strength, rng.normal(0, 0.025) * strength
     gain = np.exp(np.array([warmth, tint, -warmth * 1.2]))
     return np.asarray(gain * np.exp(rng.normal(-0.03, 0.16) * strength) / gain.mean(), np.float32)
+
+
+def automatic(pixels: Pixels, rng: Generator) -> NDArray[np.float32]:
+    """Gains of a phone's automatic white balance, float32 [3]: part of the way to a grey mean of the scene.
+
+    So a red rug makes all that lies on it cooler, which no light does: a tower that knows lights alone takes the grey
+    shirt there for a light blue one.
+
+    Parameters:
+        pixels: uint8 [H, W, 3].
+    """
+    mean = np.maximum(pixels.reshape(-1, 3).mean(0), 8.0)
+    return np.asarray((mean.mean() / mean) ** rng.uniform(0, _REACTION), np.float32)
 
 
 def tone(gain: NDArray[np.float32], rng: Generator) -> Pixels:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from training.augmentation.recolour import METALS, PAINTS, chosen, gilded
 from training.data.cutouts import Pixels
-from training.data.labels import LABELS
+from training.data.labels import one_hot
 
 SIDE = 128
 _FINE = 2 * SIDE
@@ -98,6 +98,4 @@ def made_object(rng: Generator) -> tuple[Pixels, NDArray[np.float32]]:
         own = np.median(rgb[body > 0], axis=0) if rng.random() < 0.5 and body.any() else rng.integers(10, 210, 3)
         rgb = np.where(limbs[:, :, None] > 0, own * rng.uniform(0.7, 1.0), rgb)
     out = np.dstack([np.clip(rgb, 0, 255), np.maximum(body, limbs)]).astype(np.uint8)
-    target = np.zeros(len(LABELS), np.float32)
-    target[LABELS.index(name)] = 1
-    return cv2.resize(out, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8), target
+    return cv2.resize(out, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8), one_hot(name)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training.data.cutouts import Pixels
-from training.data.labels import LABELS
+from training.data.labels import INDEX, one_hot
 
-PAINTS: dict[str, tuple[tuple[float, float, float], ...]] = {
+Lab = tuple[float, float, float]
+
+PAINTS: dict[str, tuple[Lab, ...]] = {
     "white": ((93, 0, 0), (90, 0, 2), (88, 0, -2)),
     "black": ((15, 0, 0), (20, 0, -2), (11, 0, 0), (18, 1, -5), (19, 2, 3)),
     "grey": (
@@ -41,14 +45,33 @@ PAINTS: dict[str, tuple[tuple[float, float, float], ...]] = {
 }
 """CIELAB centres of each colour's usual paints (L*, a*, b*); a paint alone makes no metal and no pattern."""
 
-METALS: dict[str, tuple[tuple[float, float, float], ...]] = {
+OUTER: dict[str, tuple[Lab, ...]] = {
+    "beige": ((88, 2, 12), (82, 4, 10), (68, 7, 20)),
+    "brown": ((24, 8, 6), (38, 8, 10), (46, 10, 30)),
+    "yellow": ((66, 12, 58), (71, 9, 62), (61, 12, 50)),
+    "red": ((47, 52, 22), (40, 50, 20)),
+    "pink": ((50, 66, 8), (58, 58, 8)),
+    "purple": ((42, 50, -26), (34, 42, -18)),
+    "blue": ((53, 0, -28), (47, -3, -20)),
+    "turquoise": ((68, -28, -20), (60, -20, -16)),
+    "green": ((58, -30, 8), (66, -24, 6)),
+}
+"""Paints near a neighbour that people still call so: mustard, which is no gold, raspberry, magenta, mint. No test uses
+them."""
+
+_CHECKED = 0.3
+"""Share of the patterns that are checks of cloth; a choice, not a measurement."""
+_PLAIN, _SURE = 12.0, 0.95
+"""Spread of a* and b* below which an item is of one colour, and the share of a label that counts as sure."""
+
+METALS: dict[str, tuple[Lab, ...]] = {
     "gold": ((18, 6, 18), (42, 12, 40), (66, 8, 54), (82, 1, 44), (94, -2, 18)),
     "silver": ((20, 0, -2), (45, 0, -3), (66, 0, -2), (82, 0, -1), (97, 0, 0)),
 }
 """CIELAB ramps of what a metal mirrors, from its darkest to its lightest."""
 
 
-def paint(rgba: Pixels, lab: tuple[float, float, float], rng: Generator) -> Pixels:
+def paint(rgba: Pixels, lab: Lab, rng: Generator) -> Pixels:
     """Move the item's colour to ``lab``, keeping its shading and a fraction of its own variation.
 
     Parameters:
@@ -72,9 +95,34 @@ def paint(rgba: Pixels, lab: tuple[float, float, float], rng: Generator) -> Pixe
     return np.dstack([(rgb * 255).astype(np.uint8), rgba[:, :, 3]])
 
 
-def chosen(rgba: Pixels, name: str, rng: Generator) -> Pixels:
-    """Paint in one of the usual paints of a colour of ``PAINTS``."""
-    choices = PAINTS[name]
+_DRAWN = np.sqrt([len(paints) for paints in PAINTS.values()] + [3] * len(METALS))
+"""How often each paint and metal is drawn: grey, which has most shades and borders on most colours, the most often."""
+
+Shades = Mapping[str, Sequence[Lab]]
+"""CIELAB of real items by colour: duller than paints, and nearer to their neighbours."""
+
+
+def shades(lab: NDArray[np.float32], targets: NDArray[np.float32]) -> Shades:
+    """What plain items measure whose label is sure.
+
+    Parameters:
+        lab: ``cutouts.lab_statistics`` of the items, float32 [N, 6].
+        targets: their label distributions, float32 [N, 18].
+    """
+    plain = (lab[:, 4:] < _PLAIN).all(1) & (targets.max(1) > _SURE)
+    main = targets.argmax(1)
+    found = {name: [tuple(row) for row in lab[plain & (main == INDEX[name]), :3].tolist()] for name in PAINTS}
+    return {name: measured for name, measured in found.items() if measured}
+
+
+def chosen(rgba: Pixels, name: str, rng: Generator, real: Shades | None = None) -> Pixels:
+    """Paint in one of a colour's usual paints, of its outer ones, or of the shades that real items have."""
+    choices: Sequence[Lab] = PAINTS[name]
+    kind = rng.random()
+    if kind < 0.2:
+        choices = OUTER.get(name, choices)
+    elif kind < 0.6 and real is not None:
+        choices = real.get(name, choices)
     return paint(rgba, choices[int(rng.integers(len(choices)))], rng)
 
 
@@ -102,21 +150,40 @@ def gilded(rgba: Pixels, metal: str, rng: Generator) -> Pixels:
     return np.dstack([(rgb * 255).astype(np.uint8), rgba[:, :, 3]])
 
 
-def random_paint(rgba: Pixels, rng: Generator) -> tuple[Pixels, NDArray[np.float32]]:
+def random_paint(rgba: Pixels, rng: Generator, real: Shades | None = None) -> tuple[Pixels, NDArray[np.float32]]:
     """Paint or plate in a random colour; returns the item and its one-hot target, float32 [18]."""
-    name = str(rng.choice([*PAINTS, *METALS]))
-    target = np.zeros(len(LABELS), np.float32)
-    target[LABELS.index(name)] = 1
-    return gilded(rgba, name, rng) if name in METALS else chosen(rgba, name, rng), target
+    name = str(rng.choice([*PAINTS, *METALS], p=_DRAWN / _DRAWN.sum()))
+    return gilded(rgba, name, rng) if name in METALS else chosen(rgba, name, rng, real), one_hot(name)
 
 
 def pattern(rgba: Pixels, rng: Generator) -> tuple[Pixels, NDArray[np.float32]]:
-    """Cover the item with three to five paints in stripes, checks or blots: ``multicolour``."""
+    """Cover the item with paints in checks of cloth, stripes, squares or blots: ``multicolour``."""
     side = rgba.shape[0]
-    names = rng.permutation(list(PAINTS))[: int(rng.integers(3, 6))]
-    painted = [paint(rgba, PAINTS[str(n)][int(rng.integers(len(PAINTS[str(n)])))], rng) for n in names]
     ys, xs = np.mgrid[0:side, 0:side].astype(np.float32)
-    kind = rng.random()
+    rgb = _checks(rgba, xs, ys, rng) if rng.random() < _CHECKED else _fields(rgba, xs, ys, rng)
+    return np.dstack([rgb, rgba[:, :, 3]]).astype(np.uint8), one_hot("multicolour")
+
+
+def _checks(rgba: Pixels, xs: NDArray[np.float32], ys: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
+    """Gingham and tartan: stripes of one or two paints both ways over a ground, mixed where they cross; [S, S, 3]."""
+    names = rng.permutation([name for name in PAINTS if name != "white"])
+    ground = chosen(rgba, "white" if rng.random() < 0.6 else str(names[0]), rng)
+    angle, period = rng.normal(0, 0.1) + (np.pi / 4 if rng.random() < 0.15 else 0), rng.uniform(5, 22)
+    rgb = ground[:, :, :3].astype(np.float32)
+    for name in names[1 : int(rng.integers(2, 4))]:
+        line, width, start = chosen(rgba, str(name), rng)[:, :, :3], rng.uniform(0.2, 0.5), rng.random(2)
+        along = (xs * np.cos(angle) + ys * np.sin(angle)) / period + start[0]
+        across = (ys * np.cos(angle) - xs * np.sin(angle)) / period + start[1]
+        weight = ((along % 1 < width).astype(np.float32) + (across % 1 < width)) / 2
+        rgb += (line - rgb) * weight[:, :, None]
+    return rgb
+
+
+def _fields(rgba: Pixels, xs: NDArray[np.float32], ys: NDArray[np.float32], rng: Generator) -> Pixels:
+    """Three to five paints in stripes, squares or blots: uint8 [S, S, 3]."""
+    names = rng.permutation(list(PAINTS))[: int(rng.integers(3, 6))]
+    painted = [chosen(rgba, str(name), rng) for name in names]
+    kind, side = rng.random(), rgba.shape[0]
     if kind < 0.35:
         angle, period = rng.uniform(0, np.pi), rng.uniform(6, 26)
         field = (xs * np.cos(angle) + ys * np.sin(angle)) / period
@@ -127,7 +194,38 @@ def pattern(rgba: Pixels, rng: Generator) -> tuple[Pixels, NDArray[np.float32]]:
         grid = rng.random((int(rng.integers(5, 14)),) * 2).astype(np.float32)
         field = cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC) * len(names) * 1.6
     index = np.floor(field).astype(int) % len(names)
-    rgb = np.choose(index[:, :, None], [p[:, :, :3] for p in painted])
-    target = np.zeros(len(LABELS), np.float32)
-    target[LABELS.index("multicolour")] = 1
-    return np.dstack([rgb, rgba[:, :, 3]]).astype(np.uint8), target
+    return np.asarray(np.choose(index[:, :, None], [one[:, :, :3] for one in painted]), np.uint8)
+
+
+def printed(rgba: Pixels, target: NDArray[np.float32], rng: Generator) -> tuple[Pixels, NDArray[np.float32]]:
+    """Print blots, dots, or stripes of another paint on up to a third of the item; it keeps the name of its ground.
+
+    Parameters:
+        rgba: uint8 [S, S, 4].
+        target: its label distribution, float32 [18].
+
+    Returns:
+        the item, and its distribution: as much of it as is covered goes to ``multicolour``.
+    """
+    side, cover = rgba.shape[0], float(rng.uniform(0.05, 0.35))
+    ys, xs = np.mgrid[0:side, 0:side].astype(np.float32)
+    kind = rng.random()
+    if kind < 0.4:
+        grid = rng.random((int(rng.integers(6, 40)),) * 2).astype(np.float32)
+        field = cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC)
+    elif kind < 0.7:
+        period = rng.uniform(5, 20)
+        field = np.sin(xs / period * 2 * np.pi) + np.sin(ys / period * 2 * np.pi)
+    else:
+        angle, period = rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.1), rng.uniform(4, 18)
+        field = (xs * np.cos(angle) + ys * np.sin(angle)) / period % 1
+    inside = rgba[:, :, 3] > 128
+    if kind < 0.4 and rng.random() < 0.5:
+        # One picture on the chest rather than all over.
+        centre, reach = rng.normal(side / 2, side / 12, 2), rng.uniform(0.15, 0.3) * side
+        field = np.where(np.hypot(xs - centre[0], ys - centre[1]) < reach, field + 2, field)
+    if not inside.any():
+        return rgba, target
+    ink = field > np.quantile(field[inside], 1 - cover)
+    rgb = np.where(ink[:, :, None], chosen(rgba, str(rng.choice(list(PAINTS))), rng)[:, :, :3], rgba[:, :, :3])
+    return np.dstack([rgb, rgba[:, :, 3]]).astype(np.uint8), (1 - cover) * target + cover * one_hot("multicolour")

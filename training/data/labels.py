@@ -35,6 +35,13 @@ NOT_BLUE = -4.0
 """Above this b* nothing is blue. A third of what the shops call blue fails: grey denim, persons in other clothes."""
 
 
+def one_hot(label: str) -> NDArray[np.float32]:
+    """The distribution that is sure of one label, float32 [18]."""
+    out = np.zeros(len(LABELS), np.float32)
+    out[INDEX[label]] = 1
+    return out
+
+
 def target(colour: str | None, raw: str, lab: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """A distribution over ``LABELS`` that sums to 1, float32 [18]; None where the label contradicts the pixels.
 

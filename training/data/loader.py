@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from training.augmentation.compose import compose, disturb
 from training.augmentation.objects import made_object
-from training.augmentation.recolour import pattern, random_paint
+from training.augmentation.recolour import Shades, pattern, printed, random_paint, shades
 from training.data import store as stores
 from training.data import things
 from training.data.cutouts import Pixels
@@ -39,6 +39,7 @@ class Mix:
     Parameters:
         painted: cut-outs in another colour.
         patterned: cut-outs in several colours at once.
+        printed: of painted and of plain cut-outs, those that get a print, see ``recolour.printed``.
         made: objects of no shop, see ``data.things`` and ``augmentation.objects``.
         street: people's own photos; with a pseudo-label if there is one, else for their item only.
         own: of the rest, those whose item is cut out of somebody's own photo instead of a shop's.
@@ -47,6 +48,7 @@ class Mix:
 
     painted: float = 0.22
     patterned: float = 0.07
+    printed: float = 0.0
     made: float = 0.0
     street: float = 0.0
     own: float = 0.0
@@ -69,6 +71,14 @@ class Batch(NamedTuple):
     target: Tensor
     item: Tensor
     composed: Tensor
+
+
+class _Plain(NamedTuple):
+    """An item as it is: uint8 [128, 128, 4], its colours float32 [18] or zeros, and what it is."""
+
+    cutout: Pixels
+    target: NDArray[np.float32]
+    item: np.int64
 
 
 class Pictures(IterableDataset[Batch]):
@@ -110,6 +120,8 @@ class Pictures(IterableDataset[Batch]):
         seed = self.seed if isinstance(self.seed, tuple) else (self.seed,)
         store = stores.load(self.folder)
         targets = store.targets if self.targets is None else self.targets
+        # The shops' own words are no measure of a shade.
+        real = None if self.targets is None else shades(store.lab, targets)
         shops = Ladder.balanced(targets, self.mix.balance)
         seen = None if self.pseudo is None or not self.pseudo.any() else Ladder.balanced(self.pseudo, 0.5)
         own = None if self.own is None or self.pseudo is None else _Alone.of(self.own, self.pseudo, self.mix.balance)
@@ -124,11 +136,11 @@ class Pictures(IterableDataset[Batch]):
                     continue
                 if own is not None and rng.random() < self.mix.own:
                     one = own.ladder.draw(rng)
-                    item = store.street_items[own.rows[one]]
-                    rows.append(self._composed(store, own.cutouts[one], own.targets[one], item, rng))
+                    plain = _Plain(own.cutouts[one], own.targets[one], store.street_items[own.rows[one]])
                 else:
                     one = shops.draw(rng)
-                    rows.append(self._composed(store, store.cutouts[one], targets[one], store.items[one], rng))
+                    plain = _Plain(store.cutouts[one], targets[one], store.items[one])
+                rows.append(self._composed(store, plain, rng, real))
             yield Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
 
     def _whole(
@@ -144,19 +156,22 @@ class Pictures(IterableDataset[Batch]):
         return pixels, self._small(known), target, store.street_items[row], np.bool_(mask is not None)
 
     def _composed(
-        self, store: stores.Store, rgba: Pixels, target: NDArray[np.float32], item: np.int64, rng: np.random.Generator
+        self, store: stores.Store, plain: _Plain, rng: np.random.Generator, real: Shades | None
     ) -> tuple[Any, ...]:
         """A cut-out, as it is or in another colour, on some ground; one whose colour is unknown is always painted."""
-        rgba, kind = np.asarray(rgba), rng.random()
+        rgba, target, item, kind = np.asarray(plain.cutout), plain.target, plain.item, rng.random()
         if kind < self.mix.painted:
-            rgba, target = random_paint(rgba, rng)
+            rgba, target = random_paint(rgba, rng, real)
         elif kind < self.mix.painted + self.mix.patterned:
             rgba, target = pattern(rgba, rng)
         elif kind < self.mix.painted + self.mix.patterned + self.mix.made:
-            rgba, target = _thing(rng) if rng.random() < DRAWN else made_object(rng)
+            rgba, target = _thing(rng, real) if rng.random() < DRAWN else made_object(rng)
             item = np.int64(-1)
         elif not target.any():
-            rgba, target = random_paint(rgba, rng)
+            rgba, target = random_paint(rgba, rng, real)
+        others = self.mix.painted, self.mix.painted + self.mix.patterned + self.mix.made
+        if not others[0] <= kind < others[1] and rng.random() < self.mix.printed:
+            rgba, target = printed(rgba, target, rng)
         street = np.asarray(store.street[int(rng.integers(len(store.street)))])
         pixels, mask = compose(rgba, street, self.side, rng)
         return pixels, self._small(mask), target, item, np.bool_(True)
@@ -166,11 +181,12 @@ class Pictures(IterableDataset[Batch]):
         return np.asarray(cv2.resize(mask, (cells, cells), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _thing(rng: np.random.Generator) -> tuple[Pixels, NDArray[np.float32]]:
+def _thing(rng: np.random.Generator, real: Shades | None) -> tuple[Pixels, NDArray[np.float32]]:
     """A drawn thing in its own colour, or in another that it may never have: uint8 [128, 128, 4] and float32 [18]."""
     drawn = things.load()
     one = _ladder_of_things().draw(rng)
-    return random_paint(drawn.cutouts[one], rng) if rng.random() < 0.5 else (drawn.cutouts[one], drawn.targets[one])
+    cutout, target = drawn.cutouts[one], drawn.targets[one]
+    return random_paint(cutout, rng, real) if rng.random() < 0.5 else (cutout, target)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ Two ways to rank the photos for a query, both by the served towers alone:
 
 - cosine: the query's embedding against each photo's. One number must then weigh colour against item, and photos that
   lie far from all texts (busy rooms) are last whatever they show.
-- parts: the text tower says which colour and which item the query names, as distributions over the prototypes of colour
-  words and item words; the head says how probable each colour is in the photo, and the image tower how probable each
-  item is, by the same prototypes. The score is the probability that photo and query mean the same colour, times the
-  probability that they mean the same item (as if the two were independent, given the photo).
+- parts: the text tower says which colour, which item and which pair of both the query names, as distributions over the
+  prototypes of colour words, item words and plain queries; the head says how probable each colour is in the photo, and
+  the image tower how probable each item and each pair is, by the same prototypes. The score is the product of the three
+  probabilities that photo and query mean the same: one for each of the losses that the tower was trained with
+  (``stages.encoder``). Colour and item alone would be enough were they independent, given the photo.
 
 The photos' labels are used to judge the ranking, and for nothing else.
 """
@@ -36,10 +37,17 @@ _OF_TEXTS, _OF_PHOTOS = 12.0, 18.0
 
 @dataclass(frozen=True)
 class Words:
-    """Prototypes: mean embeddings of a colour's or an item's words in both languages, float32 [18, D] and [I, D]."""
+    """Prototypes: mean embeddings of words in both languages.
+
+    Parameters:
+        colours: of the colours' words, float32 [18, D].
+        items: of the items' words, float32 [I, D].
+        pairs: of the plain queries for both together, float32 [18 * I, D].
+    """
 
     colours: Floats
     items: Floats
+    pairs: Floats
 
     @classmethod
     def of(cls, served: Served) -> Words:
@@ -47,6 +55,9 @@ class Words:
         return cls(
             colours=np.stack([_mean(served, prompts(str(colour))) for colour in COLOURS]),
             items=np.stack([_mean(served, [*(noun for noun, _ in item.ru), *item.en]) for item in ITEMS]),
+            pairs=np.stack(
+                [_mean(served, [*plain_queries(str(colour), item)]) for colour in COLOURS for item in range(len(ITEMS))]
+            ),
         )
 
 
@@ -65,12 +76,22 @@ def scores(served: Served, words: Words, query: str, *, images: Floats, colours:
     if way == "cosine":
         return np.asarray(images @ asked[0], np.float32)
     same_colour = colours @ _softmax(_OF_TEXTS * asked @ words.colours.T)[0]
-    same_item = _softmax(_OF_PHOTOS * images @ words.items.T) @ _softmax(_OF_TEXTS * asked @ words.items.T)[0]
-    return np.asarray(same_colour * same_item, np.float32)
+    same_item, same_pair = (
+        _softmax(_OF_PHOTOS * images @ prototypes.T) @ _softmax(_OF_TEXTS * asked @ prototypes.T)[0]
+        for prototypes in (words.items, words.pairs)
+    )
+    return np.asarray(same_colour * same_item * same_pair, np.float32)
 
 
 def precision(
-    served: Served, photos: Photos, *, images: Floats, colours: Floats, language: Literal["ru", "en"], way: Way
+    served: Served,
+    photos: Photos,
+    *,
+    words: Words,
+    images: Floats,
+    colours: Floats,
+    language: Literal["ru", "en"],
+    way: Way,
 ) -> dict[str, float]:
     """Query -> precision at 10, for every pair of colour and item that at least three photos show.
 
@@ -78,12 +99,13 @@ def precision(
         served: whose encoders are asked.
         images, colours: of the photos, see ``scores``.
         photos: with agreed colours and items.
+        words: see ``scores``.
         language: of the queries.
         way: see the module.
     """
     items = np.array([item_of(item) for item in photos.items])
     truth = np.array([COLOURS.index(colour) if colour is not None else -1 for colour in photos.truth])
-    words, found = Words.of(served), {}
+    found = {}
     for item in range(len(ITEMS)):
         for number, colour in enumerate(COLOURS):
             relevant = (items == item) & (truth == number)

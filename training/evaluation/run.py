@@ -137,9 +137,12 @@ def _tests(
     if objects:
         found["objects in colours that they never have"] = literature.unusual(classify, side, objects)
     languages: tuple[tuple[Literal["ru", "en"], str], ...] = (("ru", "«цвет + предмет»"), ("en", '"colour + item"'))
+    words = queries.Words.of(served)
     for language, name in languages:
-        by_cosine = queries.precision(served, photos, images=images, colours=blind, language=language, way="cosine")
-        each = queries.precision(served, photos, images=images, colours=blind, language=language, way="parts")
+        by_cosine, each = (
+            queries.precision(served, photos, words=words, images=images, colours=blind, language=language, way=way)
+            for way in ("cosine", "parts")
+        )
         if each:
             means = {"mean": float(np.mean(list(each.values()))), "by cosine": float(np.mean(list(by_cosine.values())))}
             found[f"precision at 10 of {name} queries"] = means | each

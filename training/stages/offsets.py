@@ -2,7 +2,8 @@
 
 Bias-corrected temperature scaling (arXiv 1901.06852). Training draws rare colours more often than they occur, and
 paints them; so a tower calls a dark grey black and a dull one light blue more readily than people do. Photos that were
-labelled by eye, as they are served, tell by how much.
+labelled by eye, as they are served, tell by how much. A colour that people rarely photograph is asked for as often as
+any other, so photos count by how rare their colour is among them: one over the square root of its number.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def fit(logits: Tensor, target: Tensor) -> Tensor:
         logits: float32 [n, labels], before any temperature.
         target: distributions over the labels, float32 [n, labels].
     """
+    rarity = target @ target.sum(0).clamp(min=1).rsqrt()
+    weight = (rarity / rarity.sum())[:, None]
     offset = torch.zeros(logits.shape[1], requires_grad=True)
     sharpness = torch.zeros((), requires_grad=True)
     optimiser = torch.optim.LBFGS([offset, sharpness], max_iter=100, line_search_fn="strong_wolfe")
@@ -56,7 +59,7 @@ def fit(logits: Tensor, target: Tensor) -> Tensor:
     def closure() -> Tensor:
         optimiser.zero_grad()
         scaled = logits * sharpness.clamp(-3, 3).exp() + offset
-        loss = -(target * scaled.log_softmax(1)).sum(1).mean() + PRIOR / len(logits) * offset.square().mean()
+        loss = -(weight * target * scaled.log_softmax(1)).sum() + PRIOR / len(logits) * offset.square().mean()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
