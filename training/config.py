@@ -69,7 +69,7 @@ class Config:
             larger than they are (FixRes, arXiv 1906.06423).
     """
 
-    model: str = "colour-lite0"
+    model: str = "colour-lite2"
     pretrained: str | None = None
     prepare: PrepareSettings = field(default_factory=PrepareSettings)
     text: TextSettings = field(default_factory=TextSettings)

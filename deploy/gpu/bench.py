@@ -1,7 +1,7 @@
 """Triton beside bare PyTorch: images a second and latency by batch and concurrency, for three encoders.
 
     python -m deploy.gpu.bench                                   # an NVIDIA GPU, bf16, all encoders
-    python -m deploy.gpu.bench --device cpu --quick lite0        # whether it works at all
+    python -m deploy.gpu.bench --device cpu --quick lite2        # whether it works at all
 
 Starts Triton from the nvidia-pytriton wheel (``deploy/local/triton_install.py`` makes its environment) with the python
 backend and the torch of the Python that runs this; both must be the same Python 3.11 or 3.12. Weights are random.
@@ -153,7 +153,7 @@ def main(
     if unknown:
         raise typer.BadParameter(f"no encoder {', '.join(unknown)}; there are {', '.join(encoders.SPECS)}")
     if device == Device.CUDA and not torch.cuda.is_available():
-        raise typer.BadParameter("torch sees no NVIDIA GPU; try --device cpu --quick lite0")
+        raise typer.BadParameter("torch sees no NVIDIA GPU; try --device cpu --quick lite2")
     where = torch.cuda.get_device_name() if device == Device.CUDA else "processor"
     # As Ctrl+C does: Triton is stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

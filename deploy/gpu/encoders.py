@@ -23,11 +23,11 @@ class Spec:
 
 
 SPECS = {
-    "lite0": Spec("timm", "tf_efficientnet_lite0", 128),
+    "lite2": Spec("timm", "tf_efficientnet_lite2", 128),
     "vit-b-32": Spec("open_clip", "ViT-B-32", 224),
     "vit-b-16": Spec("open_clip", "ViT-B-16", 224),
 }
-"""``lite0`` is the family and the side of the encoder in ``triton_models/``."""
+"""``lite2`` is the family and the side of the encoder in ``triton_models/``."""
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 

@@ -97,3 +97,15 @@ def test_too_few_readings_change_only_their_own_photos() -> None:
     assert not found.used
     assert (found.targets[:20].argmax(1) == INDEX["pink"]).all()
     assert (found.targets[20:].argmax(1) == INDEX["red"]).all()
+
+
+def test_where_somebody_looked_at_every_photo_nothing_has_to_be_learnt() -> None:
+    """A regression on tens of thousands of photos would take longer than the stage that uses it."""
+    eye, word = np.zeros((300, 18), np.float32), np.zeros((300, 18), np.float32)
+    eye[:, INDEX["pink"]], word[:, INDEX["red"]] = 1, 1
+    zeros, all_of_them = np.zeros((300, 6), np.float32), np.ones(300, bool)
+    found = corrected(zeros, word, zeros, eye, all_of_them, fitted=all_of_them)
+    assert found.shop == 0
+    assert np.isnan(found.learnt)
+    assert not found.used
+    np.testing.assert_array_equal(found.targets, eye)

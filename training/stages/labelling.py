@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,10 @@ def label(config: Config, out: Path) -> dict[str, Any]:
             eye, looked, fitted=~splits.of_store(out / "store").cutouts,
         )  # fmt: skip
         targets = better.targets
-        found |= {
-            "shops' photos looked at": better.seen,
-            "shops' words right on them": better.shop,
-            "learnt words right on them, out of fold": better.learnt,
-            "learnt words used": better.used,
-        } | _readings("shops' photos", cutouts)
+        shares = {"shops' words right on them": better.shop, "learnt words right on them, out of fold": better.learnt}
+        found |= {"shops' photos looked at": better.seen, "learnt words used": better.used}
+        found |= {what: share for what, share in shares.items() if not isnan(share)}
+        found |= _readings("shops' photos", cutouts)
     np.save(out / "street" / "targets.npy", targets)
     apart = own.taken_apart(store.street, store.street_aspect, in_front(clip.visual, store.street))
     own.save(apart, out / "street")

