@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from deploy.local.triton import TritonServer
 from training.serving.repository import HEAD, IMAGE, TEXT, fingerprint, read_config
@@ -51,6 +52,12 @@ def test_the_repository_is_small_enough_to_be_cloned() -> None:
 
 
 def test_graphs_name_nothing_of_the_machine_that_made_them() -> None:
-    graphs = list(REPOSITORY.rglob("*.onnx"))
+    """Weights are left out: three bytes of them spell ``.py`` once in five graphs."""
+    graphs = {path: onnx.load(path) for path in REPOSITORY.rglob("*.onnx")}
     assert graphs
-    assert [path for path in graphs if b"stack_trace" in path.read_bytes() or b".py" in path.read_bytes()] == []
+    for path, graph in graphs.items():
+        for weights in graph.graph.initializer:
+            weights.ClearField("raw_data")
+        said = graph.SerializeToString()
+        assert b"stack_trace" not in said, path
+        assert b".py" not in said, path
