@@ -65,8 +65,8 @@ class Config:
         street_mix: likewise once street photos have pseudo-labels, for encoder and head.
         street_encoder: settings of the encoder's second round, with pseudo-labels.
         first_share: of the first round's weights in the mean of both, which is kept (model soups, arXiv 2203.05482).
-        served_side: of the pictures in service, in pixels; larger than in training, since augmentation shows items
-            larger than they are (FixRes, arXiv 1906.06423).
+        served_side: of the pictures in service, in pixels; may be larger than in training, where augmentation shows
+            items larger than they are (FixRes, arXiv 1906.06423).
     """
 
     model: str = "colour-lite2"
