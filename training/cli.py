@@ -18,7 +18,7 @@ from training import config as settings
 from training import runs
 from training.devices import Device, device
 from training.evaluation.cli import evaluate, figures
-from training.stages import labelling, towers
+from training.stages import labelling, listed, towers
 from training.stages.cli import card, export, rivals
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -80,8 +80,8 @@ def scratch(
     chosen = replace(chosen, scratch=how)
     given = {**base, **asdict(how), "mix": asdict(chosen.mix)}
     with _stage(
-        out, "scratch", given, after=["prepare", "titles"], outputs=[out / "scratch" / "clip.pt"],
-        state=[out / "scratch" / "state.pt"], again=again,
+        out, "scratch", given, inputs=listed.inputs(chosen), after=["prepare", "titles"],
+        outputs=[out / "scratch" / "clip.pt"], state=[out / "scratch" / "state.pt"], again=again,
     ) as (run, where):  # fmt: skip
         if not run.done:
             run.results = {"steps": towers.train_scratch(chosen, out, where)}
@@ -112,8 +112,8 @@ def encoder(
     }  # fmt: skip
     before = ["prepare", "titles", *(["encoder", "label"] if street else [])]
     with _stage(
-        out, name, given, after=before, outputs=[out / name / "visual.pt"], state=[out / name / "state.pt"],
-        again=again,
+        out, name, given, inputs={} if street else listed.inputs(chosen), after=before,
+        outputs=[out / name / "visual.pt"], state=[out / name / "state.pt"], again=again,
     ) as (run, where):  # fmt: skip
         if not run.done:
             used = towers.train_encoder(
@@ -127,10 +127,9 @@ def label(out: Out, config: ConfigFile = None, again: Again = False) -> None:
     """Label photos for the second round of `encoder`: by eye where somebody looked, else by the first round."""
     chosen = settings.load(config)
     given = {"settings": asdict(chosen.pseudo), "side": chosen.encoder.side}
-    listed = {path.name: path for path in labelling.files(chosen) if path is not None}
     outputs = [out / "street" / "pseudo.npy", out / "street" / "targets.npy", out / "street" / "own.npz"]
     with _stage(
-        out, "label", given, inputs=listed, after=["prepare", "encoder"], outputs=outputs, again=again
+        out, "label", given, inputs=listed.inputs(chosen), after=["prepare", "encoder"], outputs=outputs, again=again
     ) as (run, _):  # fmt: skip
         if not run.done:
             run.results = labelling.label(chosen, out)
@@ -150,7 +149,8 @@ def head(
     """Tune the last layers on cached embeddings, calibrate them, and choose the threshold of `uncertain`."""
     chosen = settings.load(config)
     if fraction is not None or epochs is not None:
-        targets = towers.drawn(out / "store", fraction or 0.2, chosen.head.seed)
+        known = listed.cutouts(chosen, out / "store")
+        targets = towers.drawn(known, out / "store", fraction or 0.2, chosen.head.seed)
         chosen = replace(chosen, head=replace(chosen.head, pictures=towers.steps_for(targets, epochs or 5, 1)))
     given = {
         "settings": asdict(chosen.head), "first_share": chosen.first_share, "served_side": chosen.served_side,

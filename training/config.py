@@ -34,7 +34,7 @@ class PrepareSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoSettings:
-    """How photos get their labels for the second round: by eye where there is such a list, else by the first round.
+    """How photos get their labels: by eye where there is such a list, else, for the second round, by the first one.
 
     Parameters:
         by_eye: CSV (``id,colour,alt``) of labels given to street photos by eye, a path or a file in

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.training.stores import tiny_store
 from training.config import Config, PseudoSettings
 from training.data import by_eye
 from training.data.labels import INDEX
-from training.stages.labelling import files
+from training.stages import listed
 from training.stages.shop_labels import corrected
 
 
@@ -22,8 +24,8 @@ def _list(folder: Path, *lines: str) -> Path:
 
 def test_a_photo_gets_its_colour_a_share_of_its_second_one_and_none_where_it_is_to_be_skipped(tmp_path: Path) -> None:
     path = _list(tmp_path, "a,red,", "b,blue,lightblue", "c,skip,", "elsewhere,green,")
-    target, listed = by_eye.read(path, ["a", "b", "c", "d"])
-    assert listed.tolist() == [True, True, True, False]
+    target, looked = by_eye.read(path, ["a", "b", "c", "d"])
+    assert looked.tolist() == [True, True, True, False]
     np.testing.assert_allclose(target.sum(1), [1, 1, 0, 0])
     assert target[0, INDEX["red"]] == 1
     assert target[1, INDEX["blue"]] > target[1, INDEX["lightblue"]] > 0
@@ -36,17 +38,40 @@ def test_a_colour_that_is_none_of_ours_is_named_with_its_photo(tmp_path: Path) -
 
 def test_a_list_is_found_by_its_path_or_beside_the_default_settings(tmp_path: Path) -> None:
     path = _list(tmp_path, "a,red,")
-    assert files(Config(pseudo=PseudoSettings(by_eye=str(path)))) == (path, None)
-    assert files(Config()) == (None, None)
-    beside, _ = files(Config(pseudo=PseudoSettings(by_eye="street-by-eye.csv")))
+    assert listed.files(Config(pseudo=PseudoSettings(by_eye=str(path)))) == (path, None)
+    assert listed.files(Config()) == (None, None)
+    beside, _ = listed.files(Config(pseudo=PseudoSettings(by_eye="street-by-eye.csv")))
     assert beside is not None
     assert beside.is_file()
 
 
+def test_what_was_seen_stands_for_what_the_shop_says_before_anything_is_trained(tmp_path: Path) -> None:
+    """The store's first five items are red by the shop's word; two of them were looked at."""
+    store = tmp_path / "store"
+    tiny_store(store)
+    rows = json.loads((store / "rows.json").read_text())
+    rows |= {"ids": [str(number) for number in range(20)], "street_ids": ["a", "b", "c"]}
+    (store / "rows.json").write_text(json.dumps(rows))
+    path = _list(tmp_path, "0,burgundy,", "1,skip,", "b,green,")
+    config = Config(pseudo=PseudoSettings(by_eye=str(path), shops_by_eye=str(path)))
+    targets = listed.cutouts(config, store)
+    assert targets[0].argmax() == INDEX["burgundy"]
+    assert not targets[1].any()
+    assert set(targets[2:5].argmax(1)) == {INDEX["red"]}
+    np.testing.assert_array_equal(listed.cutouts(Config(), store), np.load(store / "targets.npy"))
+    street, looked = listed.street(config, store)
+    assert looked.tolist() == [False, True, False]
+    assert street[1].argmax() == INDEX["green"]
+    assert not street[[0, 2]].any()
+    nobody, looked = listed.street(Config(), store)
+    assert not nobody.any()
+    assert not looked.any()
+
+
 def test_two_readings_of_one_photo_weigh_the_same(tmp_path: Path) -> None:
     path = _list(tmp_path, "a,red,", "a,burgundy,", "b,skip,", "b,green,", "c,skip,", "c,skip,")
-    target, listed = by_eye.read(path, ["a", "b", "c"])
-    assert listed.all()
+    target, looked = by_eye.read(path, ["a", "b", "c"])
+    assert looked.all()
     np.testing.assert_allclose(target.sum(1), [1, 1, 0])
     assert target[0, INDEX["red"]] == target[0, INDEX["burgundy"]] == 0.5
     assert target[1, INDEX["green"]] == 1
@@ -67,23 +92,23 @@ def test_a_shop_that_calls_burgundy_red_is_corrected_where_nobody_looked() -> No
     lab = np.zeros((900, 6), np.float32)
     lab[:, 0] = np.where(dark, 25, 50) + rng.normal(0, 3, 900)
     z = rng.normal(size=(900, 8)).astype(np.float32)
-    listed = np.arange(900) < 300
-    seen = np.where(listed[:, None], eye, np.float32(0))
-    found = corrected(z, word, lab, seen, listed, fitted=np.ones(900, bool))
+    looked = np.arange(900) < 300
+    seen = np.where(looked[:, None], eye, np.float32(0))
+    found = corrected(z, word, lab, seen, looked, fitted=np.ones(900, bool))
     assert found.used
     assert found.shop < 0.7
     assert found.learnt > 0.95
     np.testing.assert_allclose(found.targets.sum(1), 1, atol=1e-5)
-    assert (found.targets.argmax(1) == eye.argmax(1))[~listed].mean() > 0.95
+    assert (found.targets.argmax(1) == eye.argmax(1))[~looked].mean() > 0.95
 
 
 def test_a_shop_that_is_right_is_believed() -> None:
     """Random embeddings and pixels teach nothing that its word does not say."""
     rng = np.random.default_rng(1)
     eye = np.eye(18, dtype=np.float32)[rng.integers(4, size=700)]
-    listed = np.arange(700) < 300
+    looked = np.arange(700) < 300
     z, lab = rng.normal(size=(700, 8)).astype(np.float32), rng.normal(size=(700, 6)).astype(np.float32)
-    found = corrected(z, eye, lab, eye * listed[:, None], listed, fitted=np.ones(700, bool))
+    found = corrected(z, eye, lab, eye * looked[:, None], looked, fitted=np.ones(700, bool))
     assert not found.used
     np.testing.assert_array_equal(found.targets, eye)
 
@@ -91,9 +116,9 @@ def test_a_shop_that_is_right_is_believed() -> None:
 def test_too_few_readings_change_only_their_own_photos() -> None:
     eye, word = np.zeros((100, 18), np.float32), np.zeros((100, 18), np.float32)
     eye[:, INDEX["pink"]], word[:, INDEX["red"]] = 1, 1
-    listed = np.arange(100) < 20
+    looked = np.arange(100) < 20
     zeros = np.zeros((100, 6), np.float32)
-    found = corrected(zeros, word, zeros, eye * listed[:, None], listed, fitted=np.ones(100, bool))
+    found = corrected(zeros, word, zeros, eye * looked[:, None], looked, fitted=np.ones(100, bool))
     assert not found.used
     assert (found.targets[:20].argmax(1) == INDEX["pink"]).all()
     assert (found.targets[20:].argmax(1) == INDEX["red"]).all()

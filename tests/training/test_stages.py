@@ -37,6 +37,7 @@ _SMALL: dict[str, Any] = {
     "scratch": {"batch": 8, "side": 32, "workers": 0, "epochs": 1, "save_every": 1},
     "encoder": {"steps": 4, "batch": 8, "side": 64, "workers": 0, "save_every": 2, "text_rate": 0.02},
     "street_encoder": {"steps": 2, "batch": 8, "side": 64, "workers": 0, "save_every": 1, "text_rate": 0.02},
+    "mix": {"street": 0.3},
     "pseudo": {"keep": 1, "floor": 0},
     "head": {"pictures": 64, "steps": 5, "batch": 16, "workers": 0},
     "rivals": {"steps": 2, "batch": 8, "side": 32},

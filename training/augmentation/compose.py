@@ -11,6 +11,9 @@ from training.augmentation.grounds import ground, tinted
 from training.augmentation.light import automatic, camera, fall_off, illuminant
 from training.data.cutouts import Pixels
 
+_GREY_STUDIO = 0.3
+"""Share of the studios that are not white; a choice, not a measurement."""
+
 ASPECTS = ((0.75, 0.62), (1.0, 0.17), (1.333, 0.1), (0.5625, 0.11))
 """Width / height of listing photos with their shares."""
 
@@ -64,8 +67,10 @@ def compose(rgba: Pixels, street: Pixels, side: int, rng: Generator) -> tuple[Pi
     width, height = (round(side * min(aspect, 1)), round(side * min(1 / aspect, 1)))
     item, alpha = place(rgba, width, height, rng)
     studio = rng.random() < 0.24
-    white = np.full((height, width, 3), 255, np.uint8)
-    background = white if studio else ground(street, width, height, rng)
+    # Some studios are light grey: there white is not the colour of the ground.
+    level = int(rng.integers(150, 256)) if rng.random() < _GREY_STUDIO else 255
+    plain = np.full((height, width, 3), level, np.uint8)
+    background = plain if studio else ground(street, width, height, rng)
     behind = background.astype(np.float32)
     if not studio:
         right, down = rng.integers(1, 6, 2)

@@ -95,8 +95,10 @@ def paint(rgba: Pixels, lab: Lab, rng: Generator) -> Pixels:
     return np.dstack([(rgb * 255).astype(np.uint8), rgba[:, :, 3]])
 
 
-_DRAWN = np.sqrt([len(paints) for paints in PAINTS.values()] + [3] * len(METALS))
-"""How often each paint and metal is drawn: grey, which has most shades and borders on most colours, the most often."""
+_DRAWN = np.sqrt([5 if name == "white" else len(paints) for name, paints in PAINTS.items()] + [1.5] * len(METALS))
+"""How often each paint and metal is drawn: grey, which has most shades and borders on most colours, the most often;
+white, which light and shadow make anything, more often than its few shades would have it; metals, which painted things
+with highlights are soon taken for, the least often."""
 
 Shades = Mapping[str, Sequence[Lab]]
 """CIELAB of real items by colour: duller than paints, and nearer to their neighbours."""

@@ -26,7 +26,7 @@ from training.data.own import Own
 MASK_STRIDE = 8
 LABELLED = 0.9
 """Share of the whole street photos that are drawn for their colour; the others only for their item."""
-DRAWN = 0.6
+DRAWN = 0.75
 """Share of the objects of no shop that are drawn things; the others are made bodies. Half of the things are painted."""
 UNLABELLED = 0.3
 """Share of people's own cut-outs that have no usable label, and are painted."""

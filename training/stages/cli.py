@@ -15,7 +15,7 @@ from training.rivals import classifier
 from training.rivals.pictures import KINDS
 from training.serving.repository import HEAD, Flavour, Wrapping
 from training.stages import card as cards
-from training.stages import towers
+from training.stages import listed, towers
 
 Out = Annotated[Path, typer.Option(help="Folder of the model: store, weights, graphs, run.json.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML with settings.", exists=True, dir_okay=False)]
@@ -30,7 +30,8 @@ def rivals(
     again: Again = False,
 ) -> None:
     """Train the rivals: a plain CNN on whole photos, and one on cut-outs; called again, killed ones go on."""
-    how = settings.load(config).rivals
+    chosen = settings.load(config)
+    how = chosen.rivals
     how = replace(how, steps=steps or how.steps)
     folder = out / "rivals"
     for kind in KINDS:
@@ -38,7 +39,13 @@ def rivals(
         with (
             device() as where,
             runs.stage(
-                out, f"rival-{kind}", config=given, after=["prepare"], outputs=[folder / f"{kind}.pt"], again=again
+                out,
+                f"rival-{kind}",
+                config=given,
+                inputs=listed.inputs(chosen),
+                after=["prepare"],
+                outputs=[folder / f"{kind}.pt"],
+                again=again,
             ) as run,
         ):
             if run.done:
@@ -46,7 +53,8 @@ def rivals(
                 continue
             if not run.resumed:
                 (folder / f"{kind}-state.pt").unlink(missing_ok=True)
-            targets = towers.drawn(out / "store", 1.0, how.seed)
+            known = listed.cutouts(chosen, out / "store")
+            targets = towers.drawn(known, out / "store", 1.0, how.seed)
             classifier.train(kind, out / "store", folder, how, targets=targets, device=where)
             run.results = {"steps": how.steps, "pictures": how.steps * how.batch}
 

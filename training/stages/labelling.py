@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from training.config import Config, beside_settings
+from training.config import Config
 from training.data import by_eye, own, splits
 from training.data import store as stores
 from training.data.cutouts import Pixels
-from training.stages import pseudo, shop_labels
+from training.stages import listed, pseudo, shop_labels
 from training.stages.embedding import embedded, on_white
 from training.stages.encoder import normalised
 from training.stages.towers import first_text, with_text
@@ -40,17 +40,15 @@ def label(config: Config, out: Path) -> dict[str, Any]:
         keep=config.pseudo.keep, floor=config.pseudo.floor, sharpen=config.pseudo.sharpen,
     )  # fmt: skip
     store = stores.load(out / "store")
-    street, cutouts = files(config)
-    listed = np.zeros(len(labels), bool)
-    if street is not None:
-        seen, listed = by_eye.read(street, store.street_ids)
-        labels[listed] = seen[listed]
+    street, cutouts = listed.files(config)
+    seen, looked = listed.street(config, out / "store")
+    labels[looked] = seen[looked]
     (out / "street").mkdir(exist_ok=True)
     np.save(out / "street" / "pseudo.npy", labels)
-    np.save(out / "street" / "listed.npy", listed)
+    np.save(out / "street" / "listed.npy", looked)
     known = labels.sum(1) > 0
     found: dict[str, Any] = {
-        "photos": len(labels), "by eye": int(known[listed].sum()), "by the encoder": int(known[~listed].sum())
+        "photos": len(labels), "by eye": int(known[looked].sum()), "by the encoder": int(known[~looked].sum())
     }  # fmt: skip
     if street is not None:
         found |= _readings("street photos", street)
@@ -88,8 +86,8 @@ def in_front(visual: torch.nn.Module, photos: Pixels) -> NDArray[np.float32]:
     return found
 
 
-def _readings(photos: str, listed: Path) -> dict[str, Any]:
-    several, agreed = by_eye.agreement(listed)
+def _readings(photos: str, path: Path) -> dict[str, Any]:
+    several, agreed = by_eye.agreement(path)
     return {
         f"{photos} with several readings": several,
         f"{photos}, the same first colour in all of them": round(agreed, 4),
@@ -104,8 +102,3 @@ def sellers(out: Path) -> frozenset[str]:
     learnt = np.load(path) & ~splits.of_store(out / "store").street
     whose = stores.load(out / "store").street_sellers
     return frozenset(seller for seller, mine in zip(whose, learnt, strict=True) if mine and seller)
-
-
-def files(config: Config) -> tuple[Path | None, Path | None]:
-    """The lists of labels given by eye, of street photos and of shops' photos: paths, or files beside the settings."""
-    return beside_settings(config.pseudo.by_eye), beside_settings(config.pseudo.shops_by_eye)

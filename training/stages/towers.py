@@ -5,7 +5,7 @@ A model has one folder:
     store/      cut-outs and street photos, and which of them are held out
     text/       the text tower and its tokenizer, which all that follows is trained towards; ``text_rate`` tunes it on
     scratch/    both towers after contrastive training: the base before tuning
-    encoder/    the image tower's first round, on composed pictures
+    encoder/    the image tower's first round, on composed pictures and street photos that were labelled by eye
     street/     labels of the street photos, better ones of the shops', and the second round, with both
     model/      what is exported: image tower, text tower, head, model.json
 """
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.config import Config, beside_settings
+from training.config import Config
 from training.data import own as owns
 from training.data import splits
 from training.data import store as stores
@@ -34,7 +34,7 @@ from training.data.loader import Batch, Pictures, batches
 from training.data.sources import Skipped
 from training.devices import Device, save
 from training.serving.repository import Wrapping
-from training.stages import encoder, export, head, offsets, scratch, text
+from training.stages import encoder, export, head, listed, offsets, scratch, text
 from training.stages.quantise import Quantised, quantise
 from training.towers import serving
 from training.towers import tokenizer as bpe
@@ -92,7 +92,7 @@ def train_scratch(config: Config, out: Path, device: Device = CPU) -> int:
     if _is_base(config):
         save(clip.state_dict(), folder / "clip.pt")
         return 0
-    targets = drawn(out / "store", how.fraction, how.seed)
+    targets = drawn(listed.cutouts(config, out / "store"), out / "store", how.fraction, how.seed)
     steps = steps_for(targets, how.epochs, how.batch)
     mix = replace(config.mix, street=0.0)
     scratch.train(
@@ -113,14 +113,16 @@ def train_encoder(
 ) -> encoder.EncoderSettings:
     """Tune the image tower towards the text tower's prototypes; a killed run goes on where it was saved.
 
-    The second round (``street``; None: once there are pseudo-labels) begins from the first one's weights.
+    The first round has the labels given by eye, of street photos those alone (and no street photos where there are
+    none). The second (``street``; None: once there are pseudo-labels) begins from its weights.
 
     Returns:
         the settings that were used, with the steps that ``fraction`` and ``epochs`` come to.
     """
     street = (out / "street" / "pseudo.npy").is_file() if street is None else street
     mix, how = (config.street_mix, config.street_encoder) if street else (config.mix, config.encoder)
-    targets = drawn(out / "store", fraction or 1.0, how.seed, out / "street" if street else None)
+    known = np.load(out / "street" / "targets.npy") if street else listed.cutouts(config, out / "store")
+    targets = drawn(known, out / "store", fraction or 1.0, how.seed)
     if epochs is not None:
         steps = steps_for(targets, epochs, how.batch)
         how = replace(how, steps=steps)
@@ -131,13 +133,15 @@ def train_encoder(
         clip.visual.load_state_dict(torch.load(out / "encoder" / "visual.pt", map_location="cpu", weights_only=True))
     elif imagenet and hasattr(getattr(clip.visual, "trunk", None), "load_imagenet"):
         clip.visual.trunk.load_imagenet()
-    labels = np.load(out / "street" / "pseudo.npy") if street else None
+    labels = np.load(out / "street" / "pseudo.npy") if street else listed.street(config, out / "store")[0]
     own, held = None, splits.of_store(out / "store").street
-    if labels is not None:
-        labels *= ~held[:, None]
+    labels *= ~held[:, None]
+    if street:
         own = owns.load(out / "street").without(held)
         if not labels.any():
             raise ValueError("no street photo was labelled surely enough to learn from; lower pseudo.floor")
+    elif not labels.any():
+        mix = replace(mix, street=0.0)
     name = "street" if street else "encoder"
     if not street and device.first:
         # A second round that began from other weights is no part of this model.
@@ -175,7 +179,7 @@ def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trai
     targets = np.load((store if labels is None else out / "street") / "targets.npy")
     trained = head.train(
         clip, tokenizer, store, folder, config.head, mix=mix, side=config.served_side, targets=targets, pseudo=labels,
-        real=offsets.seen(clip.visual, store, beside_settings(config.pseudo.by_eye), config.served_side),
+        real=offsets.seen(clip.visual, store, listed.files(config)[0], config.served_side),
         compare=compare,
     )  # fmt: skip
     mean, std = statistics(clip.visual)
@@ -219,15 +223,14 @@ def _composed(config: Config, out: Path, count: int, *, held: bool) -> tuple[Pix
     return batch.pixels.numpy(), batch.target.argmax(1).numpy()
 
 
-def drawn(store: Path, fraction: float, seed: int, labelled: Path | None = None) -> NDArray[np.float32]:
+def drawn(targets: NDArray[np.float32], store: Path, fraction: float, seed: int) -> NDArray[np.float32]:
     """Targets of the cut-outs that are trained on, float32 [N, 18]: rows of zeros for those held out or left out.
 
     Parameters:
+        targets: of all cut-outs, float32 [N, 18].
         store: the folder.
         fraction: of each colour's cut-outs, chosen by ``seed``.
-        labelled: folder with the targets that ``label`` made; None for what the shops' own words say.
     """
-    targets: NDArray[np.float32] = np.load((labelled or store) / "targets.npy")
     free = ~splits.of_store(store).cutouts
     chance, main = np.random.default_rng(seed).random(len(targets)), targets.argmax(1)
     for colour in range(len(LABELS)):
