@@ -159,7 +159,8 @@ def head(
     }  # fmt: skip
     files = [out / "model" / name for name in ("head.pt", "model.json")]
     before = ["prepare", "titles", "encoder", "label", "street"]
-    with _stage(out, "head", given, after=before, outputs=files, again=again) as (run, _):
+    eye = listed.inputs(chosen)
+    with _stage(out, "head", given, inputs=eye, after=before, outputs=files, again=again) as (run, _):
         if not run.done:
             trained = towers.train_head(chosen, out, compare=compare)
             run.results = trained.results

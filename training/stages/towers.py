@@ -176,7 +176,7 @@ def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trai
     _fits(clip.visual, config.served_side)
     labels = np.load(out / "street" / "pseudo.npy") if (out / "street" / "pseudo.npy").is_file() else None
     mix = config.mix if labels is None else config.street_mix
-    targets = np.load((store if labels is None else out / "street") / "targets.npy")
+    targets = listed.cutouts(config, store) if labels is None else np.load(out / "street" / "targets.npy")
     trained = head.train(
         clip, tokenizer, store, folder, config.head, mix=mix, side=config.served_side, targets=targets, pseudo=labels,
         real=offsets.seen(clip.visual, store, listed.files(config)[0], config.served_side),
@@ -216,7 +216,7 @@ def _composed(config: Config, out: Path, count: int, *, held: bool) -> tuple[Pix
     """Composed pictures of held-out or of other items, uint8 [count, side, side, 3], and their labels' numbers."""
     split = splits.of_store(out / "store").cutouts
     mine = split if held and split.any() else ~split
-    targets = np.load(out / "store" / "targets.npy") * mine[:, None]
+    targets = listed.cutouts(config, out / "store") * mine[:, None]
     mix = replace(config.mix, street=0.0)
     stream = batches(Pictures(out / "store", config.served_side, count, mix=mix, seed=int(held), targets=targets), 0)
     batch = Batch(*next(stream))
