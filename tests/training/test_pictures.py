@@ -192,7 +192,7 @@ def test_items_are_painted_in_real_shades_too() -> None:
 
 
 def test_a_colour_of_many_shades_is_painted_more_often() -> None:
-    """Grey has eleven paints, white three: the square root of that as often."""
+    """Grey has eleven paints, yellow four: the square root of that as often."""
     item, rng = np.full((8, 8, 4), 255, np.uint8), np.random.default_rng(0)
     drawn = np.sum([random_paint(item, rng)[1] for _ in range(4000)], axis=0)
-    assert drawn[INDEX["grey"]] / drawn[INDEX["white"]] == pytest.approx((11 / 3) ** 0.5, rel=0.2)
+    assert drawn[INDEX["grey"]] / drawn[INDEX["yellow"]] == pytest.approx((11 / 4) ** 0.5, rel=0.2)
