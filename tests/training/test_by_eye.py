@@ -12,7 +12,7 @@ from tests.training.stores import tiny_store
 from training.config import Config, PseudoSettings
 from training.data import by_eye
 from training.data.labels import INDEX
-from training.stages import listed
+from training.stages import listed, towers
 from training.stages.shop_labels import corrected
 
 
@@ -66,6 +66,16 @@ def test_what_was_seen_stands_for_what_the_shop_says_before_anything_is_trained(
     nobody, looked = listed.street(Config(), store)
     assert not nobody.any()
     assert not looked.any()
+
+
+def test_a_share_of_the_white_photos_is_a_share_of_those_seen_to_be_white(tmp_path: Path) -> None:
+    """White is the first colour; photos whose colour nobody could tell are none of it."""
+    tiny_store(tmp_path / "store")
+    np.savez(tmp_path / "store" / "held.npz", cutouts=np.zeros(20, np.bool_), street=np.zeros(3, np.bool_))
+    targets = np.zeros((20, 18), np.float32)
+    targets[:8, INDEX["white"]] = 1
+    drawn = [towers.drawn(targets, tmp_path / "store", 0.5, seed).any(1).sum() for seed in range(5)]
+    assert drawn == [4] * 5
 
 
 def test_two_readings_of_one_photo_weigh_the_same(tmp_path: Path) -> None:

@@ -84,6 +84,16 @@ def test_a_composed_picture_shows_the_item_where_its_mask_says() -> None:
         assert (inside[:, 0] > inside[:, 1]).mean() > 0.95
 
 
+def test_studios_are_white_or_light_grey() -> None:
+    """Without an item, and where no camera was at work, a studio's ground is one flat grey."""
+    nothing, street = np.zeros((64, 64, 4), np.uint8), np.full((160, 160, 3), (90, 140, 90), np.uint8)
+    rng = np.random.default_rng(0)
+    patches = [compose(nothing, street, 64, rng)[0][28:36, 28:36] for _ in range(400)]
+    flat = [int(patch[0, 0, 0]) for patch in patches if patch.min() == patch.max()]
+    white, grey = sum(level == 255 for level in flat), sum(150 <= level < 255 for level in flat)
+    assert white > grey > 10
+
+
 def test_letterbox_centres_on_white() -> None:
     """As the worker's decoder does."""
     boxed = letterbox(np.zeros((96, 72, 3), np.uint8), 96)
@@ -192,7 +202,15 @@ def test_items_are_painted_in_real_shades_too() -> None:
 
 
 def test_a_colour_of_many_shades_is_painted_more_often() -> None:
-    """Grey has eleven paints, yellow four: the square root of that as often."""
+    """Grey has eleven paints, yellow four: the square root of that as often. White is drawn as if it had five."""
+    item, rng = np.full((8, 8, 4), 255, np.uint8), np.random.default_rng(1)
+    drawn = np.sum([random_paint(item, rng)[1] for _ in range(8000)], axis=0)
+    assert drawn[INDEX["grey"]] / drawn[INDEX["yellow"]] == pytest.approx((11 / 4) ** 0.5, rel=0.15)
+    assert drawn[INDEX["white"]] / drawn[INDEX["yellow"]] == pytest.approx((5 / 4) ** 0.5, rel=0.15)
+    assert drawn[INDEX["white"]] > 1.1 * drawn[INDEX["beige"]]
+
+
+def test_metals_are_drawn_less_often_than_any_paint() -> None:
     item, rng = np.full((8, 8, 4), 255, np.uint8), np.random.default_rng(0)
-    drawn = np.sum([random_paint(item, rng)[1] for _ in range(4000)], axis=0)
-    assert drawn[INDEX["grey"]] / drawn[INDEX["yellow"]] == pytest.approx((11 / 4) ** 0.5, rel=0.2)
+    drawn = np.sum([random_paint(item, rng)[1] for _ in range(8000)], axis=0)
+    assert 0 < max(drawn[INDEX[metal]] for metal in METALS) < min(drawn[INDEX[name]] for name in PAINTS)

@@ -145,6 +145,8 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     )
     assert len(entries["prepare"]["inputs"]["catalogue.parquet"]) == 64
     assert entries["encoder"]["seeds"] == {"settings.seed": 0}
+    # What was seen is known to every stage that learns colours: another list, and they are made anew.
+    assert all("seen.csv" in entries[name]["inputs"] for name in ("scratch", "encoder", "label", "head", "rival-cut"))
     assert set(entries["head"]["results"]["losses compared"]) >= {"label smoothing", "generalised cross-entropy"}
 
     evaluated = ["--data", str(made / "labelled.parquet"), "--model", str(out), "--out", str(out / "report")]

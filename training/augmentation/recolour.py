@@ -95,10 +95,11 @@ def paint(rgba: Pixels, lab: Lab, rng: Generator) -> Pixels:
     return np.dstack([(rgb * 255).astype(np.uint8), rgba[:, :, 3]])
 
 
-_DRAWN = np.sqrt([5 if name == "white" else len(paints) for name, paints in PAINTS.items()] + [1.5] * len(METALS))
-"""How often each paint and metal is drawn: grey, which has most shades and borders on most colours, the most often;
-white, which light and shadow make anything, more often than its few shades would have it; metals, which painted things
-with highlights are soon taken for, the least often."""
+_DRAWN = {name: len(paints) ** 0.5 for name, paints in PAINTS.items()}
+_DRAWN |= {"white": 5**0.5} | dict.fromkeys(METALS, 1.5**0.5)
+"""How often each paint and metal is drawn, by weight: grey, which has most shades and borders on most colours, the most
+often; white, which light and shadow make anything, more often than its few shades would have it; metals, which painted
+things with highlights are soon taken for, the least often. Choices, not measurements."""
 
 Shades = Mapping[str, Sequence[Lab]]
 """CIELAB of real items by colour: duller than paints, and nearer to their neighbours."""
@@ -154,7 +155,8 @@ def gilded(rgba: Pixels, metal: str, rng: Generator) -> Pixels:
 
 def random_paint(rgba: Pixels, rng: Generator, real: Shades | None = None) -> tuple[Pixels, NDArray[np.float32]]:
     """Paint or plate in a random colour; returns the item and its one-hot target, float32 [18]."""
-    name = str(rng.choice([*PAINTS, *METALS], p=_DRAWN / _DRAWN.sum()))
+    weights = np.array([*_DRAWN.values()])
+    name = str(rng.choice([*_DRAWN], p=weights / weights.sum()))
     return gilded(rgba, name, rng) if name in METALS else chosen(rgba, name, rng, real), one_hot(name)
 
 

@@ -227,11 +227,11 @@ def drawn(targets: NDArray[np.float32], store: Path, fraction: float, seed: int)
     """Targets of the cut-outs that are trained on, float32 [N, 18]: rows of zeros for those held out or left out.
 
     Parameters:
-        targets: of all cut-outs, float32 [N, 18].
+        targets: of all cut-outs, float32 [N, 18]; rows of zeros, whose colour nobody knows, count for no colour.
         store: the folder.
         fraction: of each colour's cut-outs, chosen by ``seed``.
     """
-    free = ~splits.of_store(store).cutouts
+    free = ~splits.of_store(store).cutouts & targets.any(1)
     chance, main = np.random.default_rng(seed).random(len(targets)), targets.argmax(1)
     for colour in range(len(LABELS)):
         mine = np.nonzero(free & (main == colour))[0]
