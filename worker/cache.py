@@ -47,14 +47,15 @@ def pack(embedding: Embedding) -> bytes:
 
 
 def unpack(value: bytes, width: int) -> Embedding | None:
-    """The embedding, or ``None`` when the value is none of ours: another format, width, or a damaged payload."""
+    """The embedding, or ``None`` when the value is of no use: another format, width, a damaged payload, not finite."""
     if len(value) != _HEADER.size + 2 * width:
         return None
     magic, dtype, stored_width, checksum = _HEADER.unpack_from(value)
     payload = value[_HEADER.size :]
     if (magic, dtype, stored_width, checksum) != (_MAGIC, _FLOAT16, width, zlib.crc32(payload)):
         return None
-    return np.frombuffer(payload, dtype="<f2")
+    embedding = np.frombuffer(payload, dtype="<f2")
+    return embedding if np.isfinite(embedding).all() else None
 
 
 class EmbeddingCache:

@@ -20,6 +20,7 @@ from worker.errors import ConfigurationError
 from worker.models import Releases, Triton
 from worker.observe import http
 from worker.observe.progress import Progress
+from worker.photos import PhotoLoader
 from worker.settings import ImageSettings, Settings, TritonSettings
 from worker.shadow.shadow import CandidateReleases, Shadow
 from worker.shadow.sidebyside import SideBySide
@@ -63,17 +64,9 @@ async def tagging(
         releases = make_releases(triton, settings.triton.release_poll)
         following = asyncio.create_task(releases.follow())
         stack.push_async_callback(_cancel, following)
-        tagger = Tagger(
-            settings.tagger,
-            fetcher=fetcher,
-            embeddings=embeddings,
-            triton=triton,
-            releases=releases,
-            decoders=decoders,
-            decode_limits=images.DecodeLimits(
-                max_bytes=settings.images.max_bytes, max_pixels=settings.images.max_pixels
-            ),
-        )
+        limits = images.DecodeLimits(max_bytes=settings.images.max_bytes, max_pixels=settings.images.max_pixels)
+        photos = PhotoLoader(fetcher, decoders, limits)
+        tagger = Tagger(settings.tagger, photos=photos, embeddings=embeddings, triton=triton, releases=releases)
         yield Models(tagger, releases)
 
 

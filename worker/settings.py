@@ -84,8 +84,8 @@ class StreamSettings(Group):
     group: str = Field("colour-worker", description="consumer group")
     instance: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
-        description="unique per process; part of the transactional id. A StatefulSet sets the pod's name, so that a "
-        "restarted pod fences its own predecessor at once",
+        description="unique per process, without a colon; part of the transactional id. A StatefulSet sets the pod's "
+        "name, so that a restarted pod fences its own predecessor at once",
     )
     max_batch: Count = Field(
         64, description="records in a batch; fewer when fewer are waiting, up to 4 times that while the cache answers"
@@ -103,6 +103,15 @@ class StreamSettings(Group):
     stall_timeout: Seconds = Field(
         60.0, description="liveness fails after so long without progress while records wait, s"
     )
+
+    @field_validator("instance")
+    @classmethod
+    def _without_colon(cls, instance: str) -> str:
+        if ":" in instance:
+            raise ValueError(
+                f"{instance!r} has a colon, which ends the group's name in a transactional id; leave it out"
+            )
+        return instance
 
     @field_validator("retry_delays")
     @classmethod

@@ -12,21 +12,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
-from worker import cache, images
+from worker import cache
 from worker.cache import Embedding, EmbeddingCache
 from worker.errors import EventError, Postponed, Reason, Rejected, ReleaseGone, Unavailable
 from worker.events import Candidate, ListingCreated, Photo
+from worker.images import Pixels
 from worker.models import Release, Releases, Triton
 from worker.observe import metrics
+from worker.photos import Loaded, PhotoLoader
 from worker.settings import TaggerSettings
+
+log = structlog.get_logger(__name__)
 
 _REPEATS = 4
 """How often a batch is repeated because its release disappeared, before Triton counts as away."""
@@ -59,10 +62,10 @@ Outcome = Labelled | Postponed | Rejected
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """A parsed event with the identities of what it shows and says."""
+    """A parsed event with what it shows, the identity of each photo, and what it says."""
 
     event: ListingCreated
-    photos: dict[str, Photo]
+    photos: dict[Photo, str]
     text: str
 
 
@@ -71,46 +74,49 @@ class Tagger:
 
     Parameters:
         settings: how many photos and how much text of a listing count.
-        fetcher: gets photos from strangers' addresses.
+        photos: fetches and decodes them.
         embeddings: the cache.
         triton: the models.
         releases: which versions of them are active.
-        decoders: threads for decoding; Pillow frees the interpreter while it works.
-        decode_limits: how large a picture may be.
     """
 
     def __init__(
         self,
         settings: TaggerSettings,
         *,
-        fetcher: images.PhotoFetcher,
+        photos: PhotoLoader,
         embeddings: EmbeddingCache,
         triton: Triton,
         releases: Releases,
-        decoders: ThreadPoolExecutor,
-        decode_limits: images.DecodeLimits,
     ) -> None:
         self._settings = settings
-        self._fetcher = fetcher
+        self._photos = photos
         self._embeddings = embeddings
         self._triton = triton
         self._releases = releases
-        self._decoders = decoders
-        self._decode_limits = decode_limits
 
-    async def tag(self, values: Sequence[bytes | None]) -> list[Outcome]:
+    async def tag(self, values: Sequence[bytes | None], loaded: Loaded | None = None) -> list[Outcome]:
         """One outcome for each value, in the same order.
 
         Parameters:
             values: the events as JSON, as they stand in Kafka.
+            loaded: what earlier attempts at the same values fetched and decoded, for this one to use and to add to.
 
         Raises:
             Unavailable: Triton does not answer, or serves no complete release. Nothing of the batch was decided.
         """
         parsed = [self._parse(value) for value in values]
         listings = [item for item in parsed if isinstance(item, _Listing)]
-        answers = iter(await self._under_one_release(listings))
+        answers = iter(await self._under_one_release(listings, {} if loaded is None else loaded))
         return [next(answers) if isinstance(item, _Listing) else item for item in parsed]
+
+    async def ping(self) -> None:
+        """Ask Triton for the active release and nothing more, before a batch is tried again.
+
+        Raises:
+            Unavailable: as ``tag``.
+        """
+        await self._releases.refresh()
 
     def _parse(self, value: bytes | None) -> _Listing | Rejected:
         try:
@@ -120,44 +126,49 @@ class Tagger:
         if not event.images:
             return Rejected(Reason.NO_PHOTO, "the listing has no photo")
         text = f"{event.title}\n{event.description}".strip()[: self._settings.max_text]
-        photos = {_identity(photo): photo for photo in event.images[: self._settings.max_photos]}
+        photos = {photo: _identity(photo) for photo in event.images[: self._settings.max_photos]}
         return _Listing(event, photos, text)
 
-    async def _under_one_release(self, listings: Sequence[_Listing]) -> list[Outcome]:
+    async def _under_one_release(self, listings: Sequence[_Listing], loaded: Loaded) -> list[Outcome]:
         if not listings:
             return []
         release = await self._releases.current()
         for _ in range(_REPEATS):
             try:
-                return await self._answer(release, listings)
+                return await self._answer(release, listings, loaded)
             except ReleaseGone as error:
                 gone = error
                 release = await self._releases.refresh()
         raise Unavailable("triton", f"the active release does not answer: {gone}")
 
-    async def _answer(self, release: Release, listings: Sequence[_Listing]) -> list[Outcome]:
-        photos = {identity: photo for listing in listings for identity, photo in listing.photos.items()}
+    async def _answer(self, release: Release, listings: Sequence[_Listing], loaded: Loaded) -> list[Outcome]:
+        sources = _sources(listings)
         texts = {listing.text for listing in listings if listing.text}
-        photo_keys = {identity: cache.key(release.image.fingerprint, identity) for identity in photos}
+        photo_keys = {identity: cache.key(release.image.fingerprint, identity) for identity in sources}
         text_keys = {text: cache.key(release.text.fingerprint, text) for text in texts}
 
         known = await self._look_up(release, photo_keys.values(), text_keys.values())
         new_texts = [text for text in texts if text_keys[text] not in known]
-        pixels, failures = await self._load(
-            {identity: photo for identity, photo in photos.items() if photo_keys[identity] not in known},
-            release.image.side,
-        )
+        new_photos = {identity: some for identity, some in sources.items() if photo_keys[identity] not in known}
+        pixels, failures = await self._photos.load(new_photos, release.image.side, loaded)
 
         with metrics.stage("encode"):
             image_rows, text_rows = await asyncio.gather(
-                self._encode_images(release, list(pixels.values())), self._encode_texts(release, new_texts)
+                self._encode_images(release, pixels), self._encode_texts(release, new_texts)
             )
-        fresh = {photo_keys[identity]: row for identity, row in zip(pixels, image_rows, strict=True)}
-        fresh |= {text_keys[text]: row for text, row in zip(new_texts, text_rows, strict=True)}
+        fresh = {photo_keys[identity]: row for identity, row in image_rows.items()}
+        fresh |= {text_keys[text]: row for text, row in text_rows.items()}
         known |= fresh
+        failures |= {
+            photo: Rejected(Reason.UNUSABLE_IMAGE, "the encoder gave numbers for this photo that are not finite")
+            for identity in pixels
+            if identity not in image_rows
+            for photo in sources[identity]
+        }
 
-        seen = [[known[key] for i in listing.photos if (key := photo_keys[i]) in known] for listing in listings]
-        said = [known[text_keys[listing.text]] if listing.text else None for listing in listings]
+        shown = [dict.fromkeys(photo_keys[identity] for identity in listing.photos.values()) for listing in listings]
+        seen = [[known[key] for key in keys if key in known] for keys in shown]
+        said = [known.get(text_keys[listing.text]) if listing.text else None for listing in listings]
         # The answer does not wait for the cache, but the batch does: what is told of it is in Redis.
         storing = asyncio.create_task(self._store(fresh))
         try:
@@ -185,55 +196,16 @@ class Tagger:
             metrics.CACHE.labels(kind, "miss").inc(len(asked) - hits)
         return known
 
-    async def _load(
-        self, photos: dict[str, Photo], side: int
-    ) -> tuple[dict[str, npt.NDArray[np.uint8]], dict[str, EventError]]:
-        """Fetch and decode: pixels uint8 [side, side, 3] by identity, and why the others have none."""
-        results = await asyncio.gather(*(self._load_one(photo, side) for photo in photos.values()))
-        pixels: dict[str, npt.NDArray[np.uint8]] = {}
-        failures: dict[str, EventError] = {}
-        for identity, result in zip(photos, results, strict=True):
-            if isinstance(result, EventError):
-                metrics.PHOTO_FAILURES.labels(result.reason.value).inc()
-                failures[identity] = result
-            else:
-                pixels[identity] = result
-        return pixels, failures
-
-    async def _load_one(self, photo: Photo, side: int) -> npt.NDArray[np.uint8] | EventError:
-        try:
-            if photo.url is None:
-                data = images.decode_inline(photo.data or "", self._decode_limits.max_bytes)
-                return await self._decode_in_thread(photo, data, side)
-            async with AsyncExitStack() as held:
-                with metrics.stage("fetch"):
-                    data = await held.enter_async_context(self._fetcher.photo(photo.url))
-                return await self._decode_in_thread(photo, data, side)
-        except EventError as error:
-            return error
-
-    async def _decode_in_thread(self, photo: Photo, data: bytes, side: int) -> npt.NDArray[np.uint8]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._decoders, self._decode, photo, data, side)
-
-    def _decode(self, photo: Photo, data: bytes, side: int) -> npt.NDArray[np.uint8]:
-        # A wrong digest must not name the embedding: it would poison the cache for the photo that it belongs to.
-        if photo.sha256 is not None and sha256(data).hexdigest() != photo.sha256:
-            raise Rejected(Reason.DIGEST_MISMATCH, f"the photo's bytes are not those of sha256 {photo.sha256}")
-        with metrics.stage("decode"):
-            return images.decode(data, side, limits=self._decode_limits)
-
-    async def _encode_images(self, release: Release, pixels: list[npt.NDArray[np.uint8]]) -> list[Embedding]:
+    async def _encode_images(self, release: Release, pixels: dict[str, Pixels]) -> dict[str, Embedding]:
         if not pixels:
-            return []
-        rows = await self._triton.embed_images(release.image.version, np.stack(pixels))
-        return list(rows.astype(np.float16))
+            return {}
+        rows = await self._triton.embed_images(release.image.version, np.stack(list(pixels.values())))
+        return _finite("image", pixels, rows)
 
-    async def _encode_texts(self, release: Release, texts: list[str]) -> list[Embedding]:
+    async def _encode_texts(self, release: Release, texts: list[str]) -> dict[str, Embedding]:
         if not texts:
-            return []
-        rows = await self._triton.embed_texts(release.text.version, texts)
-        return list(rows.astype(np.float16))
+            return {}
+        return _finite("text", texts, await self._triton.embed_texts(release.text.version, texts))
 
     async def _decide(
         self,
@@ -241,7 +213,7 @@ class Tagger:
         listings: Sequence[_Listing],
         seen: Sequence[list[Embedding]],
         said: Sequence[Embedding | None],
-        failures: dict[str, EventError],
+        failures: dict[Photo, EventError],
     ) -> list[Outcome]:
         usable = [row for row, embeddings in enumerate(seen) if embeddings]
         answers: dict[int, Labelled] = {}
@@ -300,9 +272,27 @@ def _identity(photo: Photo) -> str:
     return f"inline:{sha256((photo.data or '').encode()).hexdigest()}"
 
 
-def _without_photo(listing: _Listing, failures: dict[str, EventError]) -> Postponed | Rejected:
-    """Why a listing has no usable photo: for now, if any of them may come later; else for good."""
-    errors = [failures[identity] for identity in listing.photos if identity in failures]
+def _sources(listings: Sequence[_Listing]) -> dict[str, list[Photo]]:
+    """Where each photo may be had, by its identity: several events may name one photo by different addresses."""
+    sources: dict[str, list[Photo]] = {}
+    for photo, identity in {photo: at for listing in listings for photo, at in listing.photos.items()}.items():
+        sources.setdefault(identity, []).append(photo)
+    return sources
+
+
+def _finite(encoder: str, names: Iterable[str], rows: npt.NDArray[np.float32]) -> dict[str, Embedding]:
+    """By name what the cache may hold, float16 [width]: not a row with a number that is infinite or none at all."""
+    with np.errstate(over="ignore"):  # what float16 cannot hold becomes infinite
+        halves = rows.astype(np.float16)
+    finite = {name: row for name, row in zip(names, halves, strict=True) if np.isfinite(row).all()}
+    if len(finite) < len(rows):
+        log.warning("embeddings_not_finite", encoder=encoder, rows=len(rows) - len(finite))
+    return finite
+
+
+def _without_photo(listing: _Listing, failures: dict[Photo, EventError]) -> Postponed | Rejected:
+    """Why a listing has no usable photo: for now, if any of its own may come later; else for good."""
+    errors = [failures[photo] for photo in listing.photos if photo in failures]
     for error in errors:
         if isinstance(error, Postponed):
             return error

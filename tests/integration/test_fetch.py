@@ -211,6 +211,49 @@ async def test_who_finds_no_slot_in_time_is_postponed() -> None:
     assert caught.value.reason is Reason.PHOTO_TIMEOUT
 
 
+async def test_a_long_queue_at_a_host_that_answers_is_no_reason_to_give_up() -> None:
+    """The last photo waits for three times what anybody would wait for a host that does not answer."""
+
+    async def handler(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.15)
+        return web.Response(body=PHOTO)
+
+    limits = FetchLimits(max_per_host=2, queue_timeout=0.5)
+    async with site(handler) as address, PhotoFetcher(policy=LOOPBACK, limits=limits) as fetcher:
+        assert await asyncio.gather(*(fetcher.fetch(f"{address}/{i}") for i in range(20))) == [PHOTO] * 20
+
+
+async def test_a_long_queue_at_a_stalled_host_is_not_waited_in() -> None:
+    """That one request after the other runs into its time limit is no answer."""
+    asked = Counter[str]()
+    stall = stalling()
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked["requests"] += 1
+        await stall(reader, writer)
+
+    limits = FetchLimits(max_per_host=2, first_byte_timeout=0.3, queue_timeout=0.5)
+    async with wire(count) as address, PhotoFetcher(policy=LOOPBACK, limits=limits) as fetcher:
+        ends = await asyncio.gather(*(fetcher.fetch(f"{address}/{i}") for i in range(20)), return_exceptions=True)
+    assert {(type(end), getattr(end, "reason", None)) for end in ends} == {(Postponed, Reason.PHOTO_TIMEOUT)}
+    assert asked["requests"] <= 6
+
+
+async def test_waiting_for_room_in_memory_is_not_charged_to_the_host() -> None:
+    """Neither to the photo that waits for it, nor to those that wait for its slot."""
+    body = bytes(1 << 20)
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    limits = FetchLimits(max_bytes_in_flight=1 << 20, max_per_host=1, total_timeout=1, queue_timeout=0.5)
+    async with site(handler) as address, PhotoFetcher(policy=LOOPBACK, limits=limits) as fetcher:
+        async with fetcher.photo(address):
+            waiting = [asyncio.create_task(fetcher.fetch(f"{address}/{i}")) for i in range(4)]
+            assert await asyncio.wait(waiting, timeout=2.5) == (set(), set(waiting))
+        assert await asyncio.gather(*waiting) == [body] * 4
+
+
 async def test_a_fetcher_outside_its_block_says_so() -> None:
     with pytest.raises(RuntimeError, match="async with"):
         await PhotoFetcher(policy=LOOPBACK).fetch("http://127.0.0.1/")

@@ -26,6 +26,7 @@ from tests.support.waiting import wait_for
 from tests.support.worker_process import Deployment
 from worker.observe.progress import Progress
 from worker.settings import KafkaSettings, StreamSettings
+from worker.stream import transactional_ids
 from worker.stream.mending import Mender, Watch
 from worker.stream.producer import Producer, transactional_producer
 from worker.stream.topics import Topics
@@ -191,10 +192,10 @@ def test_what_nobody_remembers_is_left_and_told(ground: Ground) -> None:
     assert "__consumer_offsets/" in verdict.reason
     assert REGISTRY.get_sample_value("colour_transactions_hanging") == 2
     left = ground.mender.mend()
-    assert {one.name for one in left} == {f"{ground.stream.group}-restless"}
+    name = transactional_ids.join(ground.stream.group, "restless")
+    assert {one.name for one in left} == {name}
     assert {one.committed for one in left} == {None}
     assert ground.visible() == [b"restless"]
-    name = f"{ground.stream.group}-restless"
     listed = ground.command("list", code=1).splitlines()
     assert {tuple(line.split("\t")[2:]) for line in listed} == {(name, "unknown")}
     ground.command("end", name, code=1)
@@ -204,9 +205,21 @@ def test_what_nobody_remembers_is_left_and_told(ground: Ground) -> None:
     assert ground.committed(patience=30) is None
 
 
-def test_what_is_under_way_or_of_others_is_left_alone(ground: Ground) -> None:
+def stranger_of(ground: Ground) -> Any:
+    """A producer that is none of ours, whatever its id begins with."""
+    return KafkaProducer(bootstrap_servers=ground.bootstrap, transactional_id=f"{ground.stream.group}-stranger")
+
+
+def neighbour_of(ground: Ground) -> Any:
+    """Writes for a group whose name begins with the whole name of this one."""
+    neighbour = StreamSettings(group=f"{ground.stream.group}-b")
+    return transactional_producer(ground.kafka, neighbour, "redrive")
+
+
+@pytest.mark.parametrize("make", [stranger_of, neighbour_of])
+def test_what_is_under_way_or_of_others_is_left_alone(ground: Ground, make: Callable[[Ground], Any]) -> None:
     with unverified(ground.bootstrap):
-        stranger = KafkaProducer(bootstrap_servers=ground.bootstrap, transactional_id=f"other-{ground.stream.group}")
+        stranger = make(ground)
         stranger.init_transactions()
         hang(stranger, ground.written, b"stranger", group=ground.stream.group, offsets={})
     stranger.close(timeout=1)

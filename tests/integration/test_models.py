@@ -17,7 +17,7 @@ import pytest
 from deploy.local.triton import TritonServer
 from tests.support import release_copies as copies
 from tests.support.release_copies import FIRST, SECOND, THIRD
-from worker.errors import ConfigurationError, ReleaseGone
+from worker.errors import ConfigurationError, ReleaseGone, Unavailable
 from worker.models.activation import Operator
 from worker.models.control import Control
 from worker.models.following import Releases
@@ -72,6 +72,18 @@ async def answers_under(control: Control, versions: dict[str, str]) -> None:
     assert release.head.labels[int(answer[0].argmax())] == colour
 
 
+def misname_red_and_blue(repository: Repository, head: str) -> None:
+    """Exchange two labels of a head, as an export that got them wrong would have: in its golden file too."""
+    labels = repository.config("colour_head").parameters[f"{head}/labels"].string_value.split(",")
+    red, blue = labels.index("red"), labels.index("blue")
+    labels[red], labels[blue] = labels[blue], labels[red]
+    copies.parameters(repository, "head", {f"{head}/labels": ",".join(labels)})
+    path = repository.version("colour_head", head) / "golden.npz"
+    with np.load(path) as arrays:
+        golden = {name: arrays[name] for name in arrays}
+    np.savez_compressed(path, **{**golden, "labels": np.array(labels)})
+
+
 async def shadowing_now(control: Control) -> Shadowing | None:
     """What a worker would shadow."""
     releases = Releases(control, 1)
@@ -103,7 +115,8 @@ async def test_a_release_is_loaded_activated_rolled_back_and_retired(fresh: tupl
     (seen,) = await operator.activate(SECOND)
     assert seen.misnamed == seen.misnamed_by_active
     await answers_under(control, SECOND)
-    assert await operator.rollback() == (FIRST, await operator.verify(FIRST))
+    versions, (seen,) = await operator.rollback()
+    assert (versions, [one.rows for one in seen.differences]) == (FIRST, [6, 6, 6])
     await answers_under(control, FIRST)
     with pytest.raises(ConfigurationError, match=r"previous release .* uses head 2"):
         await operator.retire("head", "2")
@@ -119,6 +132,53 @@ async def test_a_release_is_loaded_activated_rolled_back_and_retired(fresh: tupl
     with pytest.raises(ConfigurationError, match="not served"):
         await operator.retire("head", "1")
     await answers_under(control, THIRD)
+
+
+async def test_a_rollback_needs_nothing_of_the_release_that_it_leaves(fresh: tuple[Repository, Control]) -> None:
+    repository, control = fresh
+    operator = Operator(repository, [control], tolerance=0.005)
+    await operator.load(SECOND)
+    await operator.activate(SECOND)
+    config = repository.config("colour_head")
+    config.version_policy.specific.versions[:] = [1]
+    for name in [name for name in config.parameters if name.startswith("2/")]:
+        del config.parameters[name]
+    repository.write("colour_head", config)
+    shutil.rmtree(repository.version("colour_head", "2"))
+    await control.load("colour_head")
+    with pytest.raises(Unavailable):
+        await Releases(control, 1).refresh()
+    await operator.rollback()
+    await answers_under(control, FIRST)
+    with pytest.raises(ConfigurationError, match="2/image_fingerprint"):
+        await operator.rollback()
+    await answers_under(control, FIRST)
+
+
+async def test_a_rollback_does_not_judge_the_release_before_by_the_active_one(
+    repository: Repository, control: Control, operator: Operator
+) -> None:
+    await operator.activate(SECOND)
+    misname_red_and_blue(repository, "1")
+    with pytest.raises(ConfigurationError, match="red as blue, blue as red"):
+        await operator.activate(FIRST)
+    versions, (seen,) = await operator.rollback()
+    assert (versions, seen.misnamed, seen.misnamed_by_active) == (FIRST, None, None)
+    await answers_under(control, FIRST)
+
+
+async def test_a_rollback_to_changed_files_or_to_other_answers_is_refused(
+    repository: Repository, control: Control, operator: Operator
+) -> None:
+    await operator.activate(SECOND)
+    copies.write_golden(repository, "image", "1", encoder="2")
+    with pytest.raises(ConfigurationError, match="away from the exported answers"):
+        await operator.rollback()
+    path = repository.version("colour_head", "1") / "model.py"
+    path.write_text(path.read_text()[:20])
+    with pytest.raises(ConfigurationError, match="half-copied"):
+        await operator.rollback()
+    await answers_under(control, SECOND)
 
 
 async def test_a_change_of_the_active_release_starts_no_model_anew(control: Control, operator: Operator) -> None:
@@ -193,14 +253,10 @@ async def test_a_wrong_label_order_is_refused(repository: Repository, control: C
 async def test_labels_that_were_exported_in_a_wrong_order_are_found_by_plain_colours(
     repository: Repository, control: Control, operator: Operator
 ) -> None:
-    labels = repository.config("colour_head").parameters["1/labels"].string_value.split(",")
-    red, blue = labels.index("red"), labels.index("blue")
-    labels[red], labels[blue] = labels[blue], labels[red]
-    copies.parameters(repository, "head", {"2/labels": ",".join(labels)})
+    misname_red_and_blue(repository, "2")
     path = repository.version("colour_head", "2") / "golden.npz"
     with np.load(path) as arrays:
         golden = {name: arrays[name] for name in arrays}
-    np.savez_compressed(path, **{**golden, "labels": np.array(labels)})
     with pytest.raises(ConfigurationError, match="red as blue, blue as red"):
         await operator.activate(SECOND)
     np.savez_compressed(path, **{name: golden[name] for name in golden if name != "labels"})

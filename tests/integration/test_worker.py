@@ -232,15 +232,16 @@ def encode(picture: Image.Image, container: str, **options: object) -> bytes:
 
 
 @pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat, another Kafka client, is not installed here")
-def test_events_from_another_client_are_read(
-    kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Make, tmp_path: Path
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_events_from_another_client_are_read_whatever_compressed_them(
+    kafka: KafkaServer, redis: RedisServer, standin: TritonServer, make_workers: Make, codec: str
 ) -> None:
     workers = make_workers(kafka, redis, standin)
     workers.start()
     published = events.many(50)
     lines = "".join(f"{event['listing_id']}\t{json.dumps(event)}\n" for event in published)
     subprocess.run(
-        ["kcat", "-P", "-b", kafka.bootstrap, "-t", workers.deployment.created, "-K", "\t", "-z", "lz4"],
+        ["kcat", "-P", "-b", kafka.bootstrap, "-t", workers.deployment.created, "-K", "\t", "-z", codec],
         input=lines.encode(),
         check=True,
         timeout=30,

@@ -62,7 +62,9 @@ def _configure(bootstrap: str, value: str) -> None:
     asked = ConfigResource(ConfigResourceType.BROKER, "1", {_VERIFICATION: None})
 
     def followed() -> bool:
-        return bool(admin.describe_configs([asked])["broker"]["1"][_VERIFICATION]["value"] == value)
+        # A broker that has not seen the change yet may leave the name out.
+        found = admin.describe_configs([asked])["broker"]["1"].get(_VERIFICATION)
+        return bool(found and found["value"] == value)
 
     try:
         admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, "1", {_VERIFICATION: value})])

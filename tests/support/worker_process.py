@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 
 @dataclass(frozen=True)
@@ -124,14 +125,21 @@ class WorkerProcess:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples with these labels."""
+        return sum(sample.value for sample in self._samples(name) if labels.items() <= sample.labels.items())
+
+    def series(self, name: str) -> list[Mapping[str, str]]:
+        """The labels of each of a metric's samples."""
+        return [sample.labels for sample in self._samples(name)]
+
+    def _samples(self, name: str) -> list[Sample]:
         with urllib.request.urlopen(f"{self._address()}/metrics", timeout=5) as response:
             text = response.read().decode()
-        return sum(
-            sample.value
+        return [
+            sample
             for family in text_string_to_metric_families(text)
             for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+            if sample.name == name
+        ]
 
     def terminate(self, timeout: float = 45) -> int:
         """SIGTERM; returns the exit code once it has drained."""

@@ -26,8 +26,10 @@ def test_what_was_packed_is_unpacked_bit_for_bit() -> None:
         b"XX" + cache.pack(EMBEDDING)[2:],
         cache.pack(EMBEDDING)[:-1] + b"\xff",
         cache.pack(EMBEDDING[:8]),
+        cache.pack(np.where(EMBEDDING == 1, np.float16(np.nan), EMBEDDING)),
+        cache.pack(np.where(EMBEDDING == 1, np.float16(-np.inf), EMBEDDING)),
     ],
-    ids=["empty", "garbage", "short", "long", "magic", "damaged", "width"],
+    ids=["empty", "garbage", "short", "long", "magic", "damaged", "width", "no number", "infinite"],
 )
 def test_what_does_not_fit_is_a_miss(value: bytes) -> None:
     assert cache.unpack(value, 16) is None

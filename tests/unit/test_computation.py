@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from worker.errors import Reason, Rejected, Unavailable
+from worker.photos import Loaded
 from worker.stream.computation import Computation
 from worker.tagger import Outcome, Tagger
 
@@ -17,13 +18,25 @@ FINE = Rejected(Reason.NO_PHOTO, "stands for any answer")
 
 
 class Scripted:
-    """Answers each batch as a function says: the seam is the tagger's one method."""
+    """Answers each batch as a function says: the seam is the tagger's two methods.
 
-    def __init__(self, answer: Callable[[Sequence[bytes | None]], list[Outcome]]) -> None:
+    Parameters:
+        pings: questions to Triton that fail, from the first one on.
+    """
+
+    def __init__(self, answer: Callable[[Sequence[bytes | None]], list[Outcome]], pings: int) -> None:
         self._answer = answer
+        self.pings = pings
+        self.loaded: list[Loaded] = []
 
-    async def tag(self, values: Sequence[bytes | None]) -> list[Outcome]:
+    async def tag(self, values: Sequence[bytes | None], loaded: Loaded) -> list[Outcome]:
+        self.loaded.append(loaded)
         return self._answer(values)
+
+    async def ping(self) -> None:
+        if self.pings:
+            self.pings -= 1
+            raise Unavailable("triton", "away")
 
 
 @pytest.fixture
@@ -38,7 +51,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 def compute(loop: asyncio.AbstractEventLoop, answer: Callable[[Sequence[bytes | None]], list[Outcome]]) -> Computation:
-    return Computation(cast("Tagger", Scripted(answer)), loop, retry_delay=0.001)
+    return Computation(cast("Tagger", Scripted(answer, pings=0)), loop, retry_delay=0.001)
 
 
 def test_an_event_that_brings_out_a_bug_is_rejected_alone(loop: asyncio.AbstractEventLoop) -> None:
@@ -69,3 +82,23 @@ def test_a_batch_waits_for_a_neighbour_and_is_then_answered(loop: asyncio.Abstra
     assert computation.submit([b"a"]).result(5) == [FINE]
     assert waited == [False, True, True, True]
     assert not computation.waits
+
+
+def test_no_batch_is_tried_again_before_triton_answers(loop: asyncio.AbstractEventLoop) -> None:
+    """And what one attempt has loaded, the next one is given."""
+    pings_left: list[int] = []
+
+    def answer(values: Sequence[bytes | None]) -> list[Outcome]:
+        pings_left.append(tagger.pings)
+        if len(pings_left) < 3:
+            raise Unavailable("triton", "away")
+        return [FINE] * len(values)
+
+    tagger = Scripted(answer, pings=5)
+    computation = Computation(cast("Tagger", tagger), loop, retry_delay=0.001)
+    assert computation.submit([b"a"]).result(5) == [FINE]
+    assert pings_left == [5, 0, 0]
+    first, second, third = tagger.loaded
+    assert first is second is third
+    assert computation.submit([b"b"]).result(5) == [FINE]
+    assert tagger.loaded[-1] is not first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -34,7 +35,7 @@ class Record:
     timestamp: int = 1_769_860_800_000
     key: bytes | None = b"l-1"
     value: bytes | None = b"{}"
-    headers: list[Header] = field(default_factory=lambda: [("trace", b"abc")])
+    headers: Sequence[tuple[str, bytes | None]] = field(default_factory=lambda: [("trace", b"abc")])
 
     def again(self, publication: Publication) -> Record:
         return Record(publication.topic, 0, 7, 1, publication.key, publication.value, publication.headers)
@@ -126,6 +127,47 @@ def test_a_stranger_cannot_forge_history_on_the_input_topic() -> None:
 def test_a_retry_record_without_our_history_counts_as_new(headers: list[Header]) -> None:
     envelope = Envelope.open(Record(topic="retry.1", headers=headers), retried=True)
     assert (envelope.attempts, envelope.headers) == (0, tuple(headers))
+
+
+def test_a_header_without_a_value_gets_an_empty_one_that_can_be_written() -> None:
+    """Kafka's header values are nullable; kafka-python reads null, and refuses to write it."""
+    envelope = Envelope.open(Record(headers=[("trace", None), ("x", b"y")]), retried=False)
+    for outcome in (LATER, Rejected(Reason.MALFORMED_JSON, "not JSON")):
+        assert PUBLISHER.publish(envelope, outcome, NOW).headers[:2] == [("trace", b""), ("x", b"y")]
+
+
+def test_headers_without_values_are_no_history_of_ours() -> None:
+    envelope = Envelope.open(Record(topic="retry.1", headers=[("x", None)] * 9), retried=True)
+    assert (envelope.attempts, envelope.headers) == (0, (("x", b""),) * 9)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "read"),
+    [
+        (1_769_860_800_000, datetime(2026, 1, 31, 12, 0, tzinfo=UTC)),
+        (1_769_860_800_123, datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)),
+        (253_402_300_799_999, datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)),
+        (253_402_300_800_000, datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)),
+        (1_769_860_800_000_000, datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)),  # microseconds
+        (2**63 - 1, datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)),
+        (-1, datetime(1970, 1, 1, tzinfo=UTC)),  # Kafka's word for none
+        (-(2**63), datetime(1970, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_timestamp_that_no_calendar_holds_is_the_nearest_that_one_does(timestamp: int, read: datetime) -> None:
+    first = Envelope.open(Record(timestamp=timestamp), retried=False)
+    again = Envelope.open(Record().again(PUBLISHER.publish(first, LATER, NOW)), retried=True)
+    assert first.source.timestamp == again.source.timestamp == read
+
+
+def test_a_postponed_event_too_large_for_a_retry_topic_is_a_dead_letter_at_once() -> None:
+    fits, large = (Envelope.open(Record(value=b"x" * size), retried=False) for size in (1000, 1001))
+    assert PUBLISHER.publish(fits, LATER, NOW).topic == "retry.1"
+    publication = PUBLISHER.publish(large, LATER, NOW)
+    headers = dict(publication.headers)
+    assert (publication.topic, publication.value) == ("dead", None)
+    assert (headers["colour-reason"], headers["colour-attempts"]) == (b"photo_timeout", b"1")
+    assert (headers["colour-source-offset"], headers["colour-value-omitted-bytes"]) == (b"41", b"1001")
 
 
 def test_an_original_too_large_for_a_dead_letter_is_left_out_and_said_so() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Self
 
 from worker.events import Source
-from worker.stream.envelope import DEAD, OMITTED, Header
+from worker.stream.envelope import DEAD, OMITTED, Header, headers_of, timestamp_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class DeadLetter:
     @classmethod
     def open(cls, record: Any) -> Self | None:
         """Read a kafka-python ``ConsumerRecord``; ``None`` when no worker of ours wrote it."""
-        headers = tuple(record.headers)
+        headers = headers_of(record)
         omitted = None
         if headers and headers[-1][0] == OMITTED:
             omitted = int(headers[-1][1])
@@ -57,7 +57,7 @@ class DeadLetter:
         return cls(
             partition=record.partition,
             offset=record.offset,
-            written=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+            written=timestamp_of(record),
             key=record.key,
             value=record.value,
             headers=headers[:split],

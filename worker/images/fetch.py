@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn, Self
@@ -35,8 +36,10 @@ class FetchLimits:
     Parameters:
         connect_timeout: seconds for a TCP and TLS connection to one address.
         first_byte_timeout: seconds of silence, before the answer's first byte or between two of its pieces.
-        total_timeout: seconds for one photo, its redirects included, from when it gets a slot.
-        queue_timeout: seconds to wait for a slot, while ``max_per_host`` or ``max_connections`` are in use.
+        total_timeout: seconds for one photo, its redirects included, from when it gets a slot; those in which it waits
+            for room in ``max_bytes_in_flight`` do not count.
+        queue_timeout: seconds to wait for a slot, while ``max_per_host`` or ``max_connections`` are in use, from when
+            the host last answered anybody.
         max_bytes: of one photo's file.
         max_bytes_in_flight: of all photos that are being downloaded or held.
         max_per_host: requests to one host at once.
@@ -137,16 +140,14 @@ class PhotoFetcher:
             yield await self._follow(url, account)
 
     async def _follow(self, url: str, account: ByteAccount) -> bytes:
-        loop = asyncio.get_running_loop()
         left = self._limits.total_timeout
         target = self._policy.parse(url)
         for _ in range(1 + self._limits.max_redirects):
             try:
                 async with self._slots.hold(host_of(target), self._limits.queue_timeout):
-                    begun = loop.time()
-                    async with asyncio.timeout(left):
-                        answer = await self._request(target, account)
-                    left -= loop.time() - begun
+                    async with asyncio.timeout(left) as limit:
+                        answer = await self._request(target, account, limit)
+                        left = _left(limit)
             except (TimeoutError, aiohttp.ClientError, OSError) as error:
                 _raise_for(target, error)
             if isinstance(answer, bytes):
@@ -154,7 +155,7 @@ class PhotoFetcher:
             target = answer
         raise Rejected(Reason.TOO_MANY_REDIRECTS, f"{redact(url)}: more than {self._limits.max_redirects} redirects")
 
-    async def _request(self, url: URL, account: ByteAccount) -> bytes | URL:
+    async def _request(self, url: URL, account: ByteAccount, limit: asyncio.Timeout) -> bytes | URL:
         """One hop: the photo, or where it redirects to."""
         if self._session is None:
             raise RuntimeError("a PhotoFetcher works inside its 'async with' block only")
@@ -167,7 +168,7 @@ class PhotoFetcher:
                 raise Rejected(
                     Reason.PHOTO_REFUSED, f"{redact(url)}: sent as {encoding[:20]!r}, which was not asked for"
                 )
-            return await self._read(url, response, account)
+            return await self._read(url, response, account, limit)
 
     def _redirect(self, url: URL, response: aiohttp.ClientResponse) -> URL:
         location = response.headers.get("Location")
@@ -178,21 +179,39 @@ class PhotoFetcher:
         except ValueError:
             raise Rejected(Reason.INVALID_URL, f"{redact(url)} redirects to a URL that cannot be read") from None
 
-    async def _read(self, url: URL, response: aiohttp.ClientResponse, account: ByteAccount) -> bytes:
-        limit = self._limits.max_bytes
-        if response.content_length is not None and response.content_length > limit:
-            raise _too_large(url, limit)
+    async def _read(
+        self, url: URL, response: aiohttp.ClientResponse, account: ByteAccount, limit: asyncio.Timeout
+    ) -> bytes:
+        most = self._limits.max_bytes
+        if response.content_length is not None and response.content_length > most:
+            raise _too_large(url, most)
         parts: list[bytes] = []
         size = 0
         async for part in response.content.iter_chunked(_CHUNK):
             size += len(part)
-            if size > limit:
-                raise _too_large(url, limit)
-            await account.add(len(part))
+            if size > most:
+                raise _too_large(url, most)
+            with nullcontext() if account.has_room(len(part)) else self._held_up(limit):
+                await account.add(len(part))
             parts.append(part)
         if not size:
             raise Postponed(Reason.PHOTO_HOST_ERROR, f"{redact(url)}: the answer is empty")
         return b"".join(parts)
+
+    @contextmanager
+    def _held_up(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """Memory is ours to find: neither this download nor those behind it may be given up for that."""
+        left = _left(limit)
+        limit.reschedule(None)
+        with self._slots.held_up():
+            yield
+        limit.reschedule(asyncio.get_running_loop().time() + left)
+
+
+def _left(limit: asyncio.Timeout) -> float:
+    """Seconds."""
+    due = limit.when()
+    return math.inf if due is None else due - asyncio.get_running_loop().time()
 
 
 def _check_status(url: URL, status: int) -> None:

@@ -32,13 +32,13 @@ class Verified:
     Parameters:
         address: of the Triton.
         differences: from the exported answers, one for each model.
-        misnamed, misnamed_by_active: plain colours of 17.
+        misnamed, misnamed_by_active: plain colours of 17; ``None`` where the two were not compared, in a rollback.
     """
 
     address: str
     differences: tuple[golden.Difference, ...]
-    misnamed: int
-    misnamed_by_active: int
+    misnamed: int | None = None
+    misnamed_by_active: int | None = None
 
 
 class Operator:
@@ -89,27 +89,13 @@ class Operator:
             ConfigurationError: files, fingerprints, answers or labels are wrong, or a version is not loaded.
             Unavailable: a Triton does not answer.
         """
-        candidate, active = (self._repository.release(wanted) for wanted in (versions, self._repository.active()))
-        for name, model in MODELS.items():
-            self._repository.check_files(model, versions[name])
-        return [await self._verify_on(replica, candidate, active) for replica in self._replicas]
+        return await self._verify(versions, self._repository.release(self._repository.active()))
 
     async def activate(self, versions: Versions) -> list[Verified]:
         """Verify, then name the release: workers use it from their next look on. Raises as ``verify``."""
         with self._repository.locked():
             seen = await self.verify(versions)
-            active = self._repository.active()
-            config = self._repository.config(RELEASE_MODEL)
-            if dict(versions) != active:
-                config.parameters[ACTIVE].string_value = written(versions)
-                config.parameters[PREVIOUS].string_value = written(active)
-                config.parameters[ACTIVATED_AT].string_value = _now()
-            shadowed = self._repository.shadow()
-            if shadowed is not None and shadowed[0] == versions:
-                del config.parameters[SHADOW]  # it would be compared with itself
-            # Also where the folder names it already: a command that was cut off may have told nobody.
-            if any([await replica.active() != versions for replica in self._replicas]):
-                await self._change(RELEASE_MODEL, config)
+            await self._name(versions)
             return seen
 
     async def shadow(self, versions: Versions, share: float) -> list[Verified]:
@@ -145,13 +131,19 @@ class Operator:
             return True
 
     async def rollback(self) -> tuple[dict[str, str], list[Verified]]:
-        """Activate the release before; a second rollback undoes the first. Raises as ``activate``."""
-        previous = self._repository.previous()
-        if previous is None:
-            raise ConfigurationError(
-                f"{RELEASE_MODEL} has no {PREVIOUS}: nothing was active before {self._active_name}"
-            )
-        return previous, await self.activate(previous)
+        """Activate the release before; a second rollback undoes the first. Raises as ``activate``.
+
+        The active release is not asked anything: it may be what one flees from. So plain colours are not compared.
+        """
+        with self._repository.locked():
+            previous = self._repository.previous()
+            if previous is None:
+                raise ConfigurationError(
+                    f"{RELEASE_MODEL} has no {PREVIOUS}: nothing was active before {self._active_name}"
+                )
+            seen = await self._verify(previous, None)
+            await self._name(previous)
+            return previous, seen
 
     async def retire(self, name: str, version: str) -> None:
         """Stop serving a version; its files stay.
@@ -181,13 +173,34 @@ class Operator:
     def _active_name(self) -> str:
         return written(self._repository.active())
 
-    async def _verify_on(self, replica: Control, candidate: Release, active: Release) -> Verified:
+    async def _verify(self, versions: Versions, active: Release | None) -> list[Verified]:
+        candidate = self._repository.release(versions)
+        for name, model in MODELS.items():
+            self._repository.check_files(model, versions[name])
+        return [await self._verify_on(replica, candidate, active) for replica in self._replicas]
+
+    async def _verify_on(self, replica: Control, candidate: Release, active: Release | None) -> Verified:
         try:
             differences = await golden.compare(replica, self._repository, candidate, self._tolerance)
-            missed, missed_by_active = await golden.check_labels(replica, candidate, active)
+            misnamed = () if active is None else await golden.check_labels(replica, candidate, active)
         except ReleaseGone as error:
             raise ConfigurationError(f"not loaded at {replica.address}: {error}; run models load first") from None
-        return Verified(replica.address, tuple(differences), missed, missed_by_active)
+        return Verified(replica.address, tuple(differences), *misnamed)
+
+    async def _name(self, versions: Versions) -> None:
+        """Make a verified release the active one."""
+        active = self._repository.active()
+        config = self._repository.config(RELEASE_MODEL)
+        if dict(versions) != active:
+            config.parameters[ACTIVE].string_value = written(versions)
+            config.parameters[PREVIOUS].string_value = written(active)
+            config.parameters[ACTIVATED_AT].string_value = _now()
+        shadowed = self._repository.shadow()
+        if shadowed is not None and shadowed[0] == versions:
+            del config.parameters[SHADOW]  # it would be compared with itself
+        # Also where the folder names it already: a command that was cut off may have told nobody.
+        if any([await replica.active() != versions for replica in self._replicas]):
+            await self._change(RELEASE_MODEL, config)
 
     async def _serves(self, model: str, version: str) -> bool:
         for replica in self._replicas:

@@ -135,7 +135,10 @@ def activate(
 
 @models_app.command()
 def rollback(*, repository: Folder = _FOLDER, triton: Addresses = None, tolerance: Tolerance = 0.005) -> None:
-    """Make the release before the active one again; a second rollback undoes the first."""
+    """Make the release before the active one again; a second rollback undoes the first.
+
+    The previous release is verified by its files and golden answers; the active one is not asked anything.
+    """
     folder = Repository(repository)
     versions, seen = _operate(folder, triton, tolerance, lambda operator: operator.rollback())
     _print_verified(seen)
@@ -228,7 +231,8 @@ def _print_verified(seen: Sequence[Verified]) -> None:
         ("Triton", "model", "golden rows", "largest difference", "plain colours misnamed (by the active release)"),
         [
             (one.address, each.model, str(each.rows), f"{each.largest:.2g}",
-             f"{one.misnamed} ({one.misnamed_by_active})" if each.model == MODELS["head"] else "")
+             f"{one.misnamed} ({one.misnamed_by_active})"
+             if each.model == MODELS["head"] and one.misnamed is not None else "")
             for one in seen for each in one.differences
         ],
     )  # fmt: skip

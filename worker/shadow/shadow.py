@@ -159,13 +159,12 @@ class Shadow:
             with self._triton.timed(current[0].live.release) as times:
                 async with asyncio.timeout(self._settings.timeout):
                     outcomes = await self._tagger.tag([sample.value for sample in current])
+            await self._write(current, outcomes, times)
         except (Unavailable, TimeoutError) as error:
             self._rest("failed", len(current), f"{type(error).__name__}: {error}")
         except Exception as error:  # a bug, or an answer that no release should give: live does not depend on it
             log.exception("shadow_failed", events=len(current))
             self._rest("failed", len(current), type(error).__name__)
-        else:
-            await self._write(current, outcomes, times)
 
     async def _write(self, samples: Sequence[Sample], outcomes: Sequence[Outcome], times: Times) -> None:
         active = None if times.active is None else times.active

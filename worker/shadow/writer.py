@@ -55,7 +55,7 @@ class Writer:
             producer.flush(timeout=_PATIENCE)
             for future in sent:
                 future.get(timeout=_PATIENCE)
-        except KafkaError:
+        except Exception:
             self.close()  # an idempotent producer that gave up a record is of no more use
             raise
 

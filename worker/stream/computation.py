@@ -11,6 +11,7 @@ import structlog
 
 from worker.errors import Reason, Rejected, Unavailable
 from worker.observe import metrics
+from worker.photos import Loaded
 from worker.tagger import Outcome, Tagger
 
 log = structlog.get_logger(__name__)
@@ -55,10 +56,13 @@ class Computation:
 
     async def _patiently(self, values: Sequence[bytes | None]) -> list[Outcome]:
         waiting = False
+        loaded: Loaded = {}
         try:
             while True:
                 try:
-                    return await self._tagger.tag(values)
+                    if waiting:
+                        await self._tagger.ping()
+                    return await self._tagger.tag(values, loaded)
                 except Unavailable as error:
                     if not waiting:
                         waiting = True

@@ -92,6 +92,7 @@ class Stream:
         self._batch_size = BatchSize(settings.max_batch, _WARM_FACTOR * settings.max_batch)
         self._taken: dict[TopicPartition, tuple[int, int]] = {}
         self._lag_due = 0.0
+        self._lagging: frozenset[TopicPartition] = frozenset()
 
     def run(self, stopping: threading.Event) -> None:
         """Work until ``stopping`` is set, then finish what is in flight, leave the group and return.
@@ -215,6 +216,9 @@ class Stream:
         self._lag_due = now + _LAG_SECONDS
         owned = self._ownership.partitions()
         self._positions.find(owned)
+        for partition in self._lagging - owned:  # its lag is another worker's to tell; ours would stand still for ever
+            metrics.LAG.remove(partition.topic, partition.partition)
+        self._lagging = owned
         waiting = 0
         held = self._held()
         for partition in owned:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from worker.errors import EventError
@@ -14,13 +14,16 @@ PREFIX = "colour-"
 
 Header = tuple[str, bytes]
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """One record.
 
     Parameters:
-        key, value, headers: as the publisher wrote them.
+        key, value, headers: as the publisher wrote them, except that a header without a value has an empty one.
         source: the record of the event's first appearance, also after retries.
         attempts: how often it was tried before.
         first_failure: when the first of those failed.
@@ -43,12 +46,12 @@ class Envelope:
             retried: it comes from a topic that only we write to; elsewhere our headers are a stranger's words and
                 count as theirs.
         """
-        headers = tuple(record.headers)
+        headers = headers_of(record)
         here = Source(
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
-            timestamp=_from_milliseconds(max(record.timestamp, 0)),
+            timestamp=timestamp_of(record),
         )
         # Ours come last; a stranger's header of the same name, further up, is none of ours.
         split = len(headers) - len(_HISTORY)
@@ -118,5 +121,18 @@ def _header(name: str, value: str) -> Header:
     return name, value.encode("utf-8", "replace")
 
 
-def _from_milliseconds(timestamp: int) -> datetime:
-    return datetime.fromtimestamp(timestamp / 1000, UTC)
+def headers_of(record: Any) -> tuple[Header, ...]:
+    """The headers of a kafka-python ``ConsumerRecord``, fit to be written again.
+
+    A header's value may be null in Kafka. kafka-python reads that as ``None`` and refuses to write it, so it is empty.
+    """
+    return tuple((name, value or b"") for name, value in record.headers)
+
+
+def timestamp_of(record: Any) -> datetime:
+    """The time of a kafka-python ``ConsumerRecord``, between 1970 and 9999.
+
+    Kafka keeps any 64-bit number that a publisher wrote, for example microseconds where milliseconds are meant, which
+    are dates beyond the year 50000; -1 stands for none. No such number may cost the event its answer.
+    """
+    return _EPOCH + timedelta(milliseconds=min(max(record.timestamp, 0), _LAST_MILLISECOND))

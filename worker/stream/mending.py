@@ -25,7 +25,7 @@ from kafka.protocol.producer.transaction import WriteTxnMarkersRequest
 from worker.observe import metrics
 from worker.observe.progress import Progress
 from worker.settings import KafkaSettings, StreamSettings
-from worker.stream import hanging
+from worker.stream import hanging, transactional_ids
 from worker.stream.hanging import Hanging
 from worker.stream.topics import Topics
 
@@ -35,7 +35,7 @@ _ENDING = frozenset({"PrepareCommit", "PrepareAbort", "PrepareEpochFence"})
 _SECONDS_BETWEEN_LOOKS = 0.2
 _ENDING_SECONDS = 10.0
 _NOT_WORKERS = ("redrive", "replay.")
-"""Transactional ids of this group's commands, which also abort by themselves: see ``hanging.ended``."""
+"""Producers of this group's commands, which also abort by themselves: see ``hanging.ended``."""
 
 
 class Mender:
@@ -132,8 +132,8 @@ class Mender:
             )
 
     def _is_ours(self, name: str) -> bool:
-        prefix = f"{self._group}-"
-        return name.startswith(prefix) and not name.removeprefix(prefix).startswith(_NOT_WORKERS)
+        group, producer = transactional_ids.split(name)
+        return group == self._group and not producer.startswith(_NOT_WORKERS)
 
     def _mend(
         self, admin: Any, ours: Callable[[str], bool], *, abandoned: bool = False, else_aborted: bool = False

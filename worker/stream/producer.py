@@ -15,6 +15,7 @@ from kafka.errors import KafkaConnectionError, KafkaError
 
 from worker.observe import metrics
 from worker.settings import KafkaSettings, StreamSettings
+from worker.stream import transactional_ids
 from worker.stream.connection import UnbrokenClient
 from worker.stream.mending import Mender
 from worker.stream.publication import Publication
@@ -65,7 +66,7 @@ class Producer:
                 return
 
     def _open(self, stopping: threading.Event) -> None:
-        name = transactional_id(self._stream, self._stream.instance)
+        name = transactional_ids.join(self._stream.group, self._stream.instance)
         under_way = self._mender.settle(name, stopping)
         self._lost = lost = threading.Event()
         self._producer = transactional_producer(self._kafka, self._stream, self._stream.instance, lost)
@@ -146,11 +147,6 @@ def await_delivery(producer: Any, sent: Sequence[Any]) -> None:
         future.get(timeout=5)
 
 
-def transactional_id(stream: StreamSettings, name: str) -> str:
-    """Of one of a group's producers."""
-    return f"{stream.group}-{name}"
-
-
 def transactional_producer(
     kafka: KafkaSettings, stream: StreamSettings, name: str, lost: threading.Event | None = None
 ) -> Any:
@@ -164,7 +160,7 @@ def transactional_producer(
         **kafka.client(),
         **({} if lost is None else {"kafka_client": functools.partial(UnbrokenClient, lost)}),
         client_id=f"colour-worker-{name}",
-        transactional_id=transactional_id(stream, name),
+        transactional_id=transactional_ids.join(stream.group, name),
         transaction_timeout_ms=int(stream.transaction_timeout * 1000),
         enable_idempotence=True,
         acks="all",

@@ -57,9 +57,57 @@ async def test_who_gives_up_waiting_frees_what_it_had() -> None:
     assert len(slots) == 0
 
 
-async def _hold(slots: HostSlots, host: str, patience: float = 10) -> None:
+async def test_a_queue_that_moves_is_waited_in_for_as_long_as_it_takes() -> None:
+    """The last one waits for three times its patience."""
+    slots = HostSlots(per_host=1, total=1)
+    await asyncio.gather(*(_hold(slots, "a", 0.4, work=0.15) for _ in range(8)))
+    assert len(slots) == 0
+
+
+async def test_an_error_that_is_no_time_out_is_an_answer_too() -> None:
+    slots = HostSlots(per_host=1, total=1)
+    ends = await asyncio.gather(
+        *(_hold(slots, "a", 0.4, work=0.15, end=ValueError()) for _ in range(8)), return_exceptions=True
+    )
+    assert [type(end) for end in ends] == [ValueError] * 8
+
+
+async def test_time_outs_move_the_queue_of_no_host() -> None:
+    slots = HostSlots(per_host=1, total=2)
+    silent = [asyncio.create_task(_hold(slots, "a", 60, work=0.1, end=TimeoutError())) for _ in range(20)]
+    await asyncio.sleep(0)
+    with pytest.raises(NoFreeSlotError, match="none was answered"):
+        await _hold(slots, "a", 0.5)
+    for task in silent:
+        task.cancel()
+    await asyncio.gather(*silent, return_exceptions=True)
+
+
+async def test_who_lacks_only_a_slot_of_the_total_waits_while_those_move_by_whatever_means() -> None:
+    """That others' hosts are silent is not the fault of this one."""
+    slots = HostSlots(per_host=1, total=1)
+    silent = [_hold(slots, f"silent-{at}", 60, work=0.15, end=TimeoutError()) for at in range(8)]
+    *_, end = await asyncio.gather(*silent, _hold(slots, "a", 0.4), return_exceptions=True)
+    assert end is None
+
+
+async def test_nobody_loses_patience_while_we_hold_a_request_up_ourselves() -> None:
+    slots = HostSlots(per_host=1, total=1)
+    async with slots.hold("a", 1):
+        waiting = asyncio.create_task(_hold(slots, "a", 0.1))
+        with slots.held_up():
+            assert await asyncio.wait({waiting}, timeout=0.5) == (set(), {waiting})
+        with pytest.raises(NoFreeSlotError):
+            await waiting
+
+
+async def _hold(
+    slots: HostSlots, host: str, patience: float = 10, *, work: float = 0, end: Exception | None = None
+) -> None:
     async with slots.hold(host, patience):
-        await asyncio.sleep(0)
+        await asyncio.sleep(work)
+        if end is not None:
+            raise end
 
 
 async def test_a_download_waits_until_bytes_are_free() -> None:
@@ -93,6 +141,16 @@ async def test_the_oldest_download_may_exceed_the_budget_so_that_not_all_wait() 
         await second.add(50)
         await asyncio.wait_for(first.add(500), 1)
         assert budget.used == 600
+
+
+async def test_who_has_no_bytes_yet_is_not_the_one_that_all_wait_for() -> None:
+    """It may itself wait for a slot, which those that want bytes hold."""
+    budget = ByteBudget(100)
+    with budget.account(), budget.account() as second, budget.account() as third:
+        await second.add(50)
+        await third.add(50)
+        assert (second.has_room(500), third.has_room(1)) == (True, False)
+        await asyncio.wait_for(second.add(500), 1)
 
 
 async def _take(budget: ByteBudget, amount: int) -> None:
