@@ -197,3 +197,16 @@ def test_the_page_escapes_what_strangers_wrote(tmp_path: Path) -> None:
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", html)
     summary = report.summarise(run)
     assert (summary.events, summary.uncertain, summary.dead, summary.painted_right) == (2, 1, 1, 1)
+
+
+def test_the_page_begins_with_one_listing_of_each_colour(tmp_path: Path) -> None:
+    """Two whites and a red, answered in this order."""
+    ledger = Ledger()
+    for number, colour in enumerate((Colour.WHITE, Colour.WHITE, Colour.RED)):
+        listing = Listing(str(number), f"title {number}", "", "", None)
+        ledger.sent((0, number), Sent(listing, "burst", 100.0))
+        ledger.answered(Answer((0, number), 100.2, coloured(listing, colour, number)))
+    page = tmp_path / "report.html"
+    report.write(report.Run(ledger, Lookups(0, 2), Lookups(2, 2), 10.0, NOON, tmp_path), page)
+    html = page.read_text(encoding="utf-8")
+    assert re.findall(r"title \d", html) == ["title 0", "title 2", "title 1"]

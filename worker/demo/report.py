@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -143,8 +144,10 @@ def write(run: Run, path: Path) -> None:
     cards = [
         _card(answer, answer.content, run.photos) for answer in answers if isinstance(answer.content, ListingColoured)
     ]
-    order = list(Colour)
-    cards.sort(key=lambda card: (order.index(card.name.colour), -card.confidence))
+    # The surest of each colour, then the second of each, and so on: any screen of the page shows many colours.
+    cards.sort(key=lambda card: -card.confidence)
+    each = [[card for card in cards if card.name.colour is colour] for colour in Colour]
+    cards = [card for row in zip_longest(*each) for card in row if card is not None]
     counts = Counter(card.name.colour for card in cards)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -158,7 +161,7 @@ def write(run: Run, path: Path) -> None:
         summary=summarise(run),
         cards=cards,
         dead=[_dead(answer, answer.content) for answer in answers if isinstance(answer.content, DeadLetter)],
-        counts=[(NAMES[colour], counts[colour]) for colour in order if counts[colour]],
+        counts=[(NAMES[colour], counts[colour]) for colour in Colour if counts[colour]],
         shares=_shares(cards),
     )
     path.write_text(page, encoding="utf-8")
