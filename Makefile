@@ -1,5 +1,6 @@
 # Everything sets up what it needs, once: `make demo` and `make test` work in a fresh clone.
-# Needs Python 3.11 or newer, and a JDK 17 and Maven for Kafka; on Debian missing servers are installed by apt.
+# Needs Python 3.11 or 3.12 (the worker alone: or newer), and a JDK 17 and Maven for Kafka; on Debian what is missing of the
+# servers is installed by apt.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -33,11 +34,12 @@ FAULTS ?=
 faults: set-up
 	@$(BIN)/python -m tests.faults.campaign $(FAULTS)
 
-## model: the whole model from DATA=../shared/data in OUT=runs/model, with a report; goes on where it was stopped
+## model: the whole model from DATA=../shared/data in OUT=runs/model, by CONFIG, measured on TEST; goes on where it was stopped
 .PHONY: model
 DATA ?= ../shared/data
 OUT ?= runs/model
 CONFIG ?= training/configs/default.yaml
+TEST ?= $(wildcard $(DATA)/listings-dev.parquet)
 # The encoder's processes, one a GPU, else one a core up to two. Threads of one process wait for each other at every layer,
 # for whichever shares its core with the composing of pictures; processes only once a step. The allocator keeps its pages.
 PROCESSES ?= $(shell (nvidia-smi -L 2>/dev/null || seq $$(nproc) | head -2) | wc -l)
@@ -54,10 +56,14 @@ model: $(FULL)
 	@$(call ENCODE,--street)
 	@$(call TRAIN,head)
 	@$(call TRAIN,export --repository $(OUT)/triton_models)
-	@$(BIN)/colour-train evaluate --data $(DATA)/listings-dev.parquet --repository $(OUT)/triton_models --model $(OUT) --out $(OUT)/report
+ifeq ($(TEST),)
+	@echo "No report and no card: $(DATA)/listings-dev.parquet is not there; name labelled photos of yours with TEST=file.parquet"
+else
+	@$(BIN)/colour-train evaluate --data $(TEST) --repository $(OUT)/triton_models --model $(OUT) --out $(OUT)/report
 	@$(BIN)/colour-train card --out $(OUT) --repository $(OUT)/triton_models
+endif
 
-## rivals: train the rivals on the same data, 10 minutes each on one core; the next report of `make model` shows them
+## rivals: train the rivals on the same data, some minutes each; the next report of `make model` shows them
 .PHONY: rivals
 rivals: $(FULL)
 	@$(call TRAIN,prepare --data $(DATA))

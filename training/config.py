@@ -16,6 +16,8 @@ from training.stages.head import HeadSettings
 from training.stages.scratch import ScratchSettings
 from training.stages.text import TextSettings
 
+DEFAULT = Path(__file__).parent / "configs" / "default.yaml"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareSettings:
@@ -88,13 +90,15 @@ class Config:
 
 
 def load(path: Path | None) -> Config:
-    """Read a YAML file; None is all defaults.
+    """Read a YAML file.
+
+    Parameters:
+        path: None is ``DEFAULT``, the settings of the committed model.
 
     Raises:
         ValueError: the file holds something that no stage knows, or a value of a wrong type.
     """
-    if path is None:
-        return Config()
+    path = path or DEFAULT
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         return TypeAdapter(Config).validate_python(content)

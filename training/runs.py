@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -110,7 +111,7 @@ def stage(
         **given,
         "seeds": _seeds(given["config"]),
         "packages": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0))},
+        "machine": {"processor": processor(), "cores": len(os.sched_getaffinity(0))},
         "began": _now(),
         "sittings": before.get("sittings", 0) + 1 if run.resumed else 1,
         "seconds": before.get("seconds", 0.0) if run.resumed else 0.0,
@@ -125,6 +126,13 @@ def stage(
         raise
     seconds = round(entry["seconds"] + time.monotonic() - began, 1)
     _write(out, name, entry | {"state": "done", "ended": _now(), "seconds": seconds, "results": run.results})
+
+
+def processor() -> str:
+    """What this machine's processor calls itself, e.g. "Intel(R) Xeon(R) Processor"."""
+    cpus = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*:\s*(.+)", cpus.read_text(encoding="utf-8")) if cpus.is_file() else None
+    return named[1].strip() if named else platform.machine()
 
 
 def read(out: Path) -> dict[str, Any]:

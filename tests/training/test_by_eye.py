@@ -11,7 +11,7 @@ import pytest
 from tests.training.stores import tiny_store
 from training.config import Config, PseudoSettings
 from training.data import by_eye
-from training.data.labels import INDEX
+from training.data.labels import INDEX, one_hot
 from training.stages import listed, towers
 from training.stages.shop_labels import corrected
 
@@ -66,6 +66,29 @@ def test_what_was_seen_stands_for_what_the_shop_says_before_anything_is_trained(
     nobody, looked = listed.street(Config(), store)
     assert not nobody.any()
     assert not looked.any()
+
+
+def test_what_a_seller_says_of_a_street_photo_counts_where_nobody_looked(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    tiny_store(store)
+    rows = json.loads((store / "rows.json").read_text())
+    (store / "rows.json").write_text(json.dumps(rows | {"street_ids": ["a", "b", "c"]}))
+    np.save(store / "street_targets.npy", np.stack([one_hot("red"), one_hot("blue"), np.zeros(18, np.float32)]))
+    config = Config(pseudo=PseudoSettings(by_eye=str(_list(tmp_path, "b,green,"))))
+    labels, given = listed.street(config, store)
+    assert given.tolist() == [True, True, False]
+    assert labels[:2].argmax(1).tolist() == [INDEX["red"], INDEX["green"]]
+
+
+def test_a_list_of_other_photos_with_the_same_ids_is_refused(tmp_path: Path) -> None:
+    """None of the store's items is purple; the list says so of a hundred of them."""
+    store = tmp_path / "store"
+    tiny_store(store, each=30)
+    rows = json.loads((store / "rows.json").read_text())
+    (store / "rows.json").write_text(json.dumps(rows | {"ids": [str(number) for number in range(4 * 30)]}))
+    other = _list(tmp_path, *(f"{number},purple," for number in range(100)))
+    with pytest.raises(ValueError, match="of only 0% of its 100 photos: is it a list of other photos"):
+        listed.cutouts(Config(pseudo=PseudoSettings(shops_by_eye=str(other))), store)
 
 
 def test_a_share_of_the_white_photos_is_a_share_of_those_seen_to_be_white(tmp_path: Path) -> None:

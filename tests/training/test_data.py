@@ -15,6 +15,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from training.captions.items import ITEMS, item_of
+from training.data import store as stores
+from training.data.labels import INDEX
 from training.data.sources import Row, Skipped, read
 from training.data.splits import grouped, held_out, marks
 
@@ -62,6 +65,54 @@ def test_folders_are_named_after_colours_or_codes(tmp_path: Path) -> None:
     found, skipped = rows(tmp_path)
     assert [row.colour for row in found] == ["burgundy", "red"]
     assert skipped == [("paisley/1.jpg", "folder 'paisley' is no colour")]
+
+
+def test_street_photos_lie_anywhere_and_need_no_colour(tmp_path: Path) -> None:
+    """A folder's name counts as a colour where it is one."""
+    for name in ("a.jpg", "room/b.jpg", "room/red/c.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(photo())
+    skipped = Skipped()
+    found = [(row.id, row.colour) for row in read(tmp_path, skipped, labelled=False)]
+    assert found == [("a.jpg", None), ("room/b.jpg", None), ("room/red/c.jpg", "red")]
+    assert not skipped.rows
+
+
+def clear_png() -> bytes:
+    """A red item on a ground that is black, were it not clear."""
+    pixels = np.zeros((80, 60, 4), np.uint8)
+    pixels[20:65, 12:48] = (200, 20, 25, 255)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_store_is_made_of_what_the_worker_would_see(tmp_path: Path) -> None:
+    """A clear ground is white; an empty file is listed; what sellers call their own photos is kept."""
+    shop, street = tmp_path / "shop" / "red", tmp_path / "street" / "green"
+    for folder in (shop, street):
+        folder.mkdir(parents=True)
+        (folder / "good.png").write_bytes(clear_png())
+        (folder / "empty.jpg").write_bytes(b"")
+    (tmp_path / "street" / "unlabelled.jpg").write_bytes(photo())
+    skipped = stores.build([tmp_path / "shop"], [tmp_path / "street"], tmp_path / "store", cap=10)
+    assert [name for name, reason in skipped.rows if reason.startswith("not_an_image")] == [
+        "red/empty.jpg",
+        "green/empty.jpg",
+    ]
+    store = stores.load(tmp_path / "store")
+    assert store.targets.argmax(1).tolist() == [INDEX["red"]]
+    assert store.street_ids == ["green/good.png", "unlabelled.jpg"]
+    assert store.street_targets[0].argmax() == INDEX["green"]
+    assert not store.street_targets[1].any()
+    assert (store.street[0, 0, 0] == 255).all()
+
+
+def test_an_item_is_known_by_its_category_or_its_name() -> None:
+    found = [item_of(word) for word in ("chairs", "Стул", "bags", "Платье", "tshirts", "paisley")]
+    assert [ITEMS[number].key if number >= 0 else None for number in found] == [
+        "chair", "chair", "bag", "dress", "t-shirt", None,
+    ]  # fmt: skip
 
 
 def test_parquet_needs_only_an_image(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from training.evaluation.literature import binding
 from training.evaluation.measures import calibration_error, measure, precision_at, risk_coverage
 from training.evaluation.photos import read
 from training.evaluation.queries import Words, scores
+from training.rivals.pictures import to_ask
 from worker.colours import Colour
 
 _PAINTS = {"red": (200, 20, 25), "blue": (25, 50, 170), "green": (30, 120, 45)}
@@ -178,3 +179,18 @@ def test_the_pages_figures_are_those_of_the_kept_report() -> None:
     written = text.split(figures.BEGIN, 1)[1].split(figures.END, 1)[0].lstrip("\n")
     report = json.loads((root / "docs" / "results" / "listings-dev.json").read_text(encoding="utf-8"))
     assert written == figures.table(report), "run `colour-train figures`"
+
+
+@pytest.mark.parametrize(("colour", "rgb"), [*_PAINTS.items(), ("yellow", (225, 195, 40))])
+def test_a_rivals_white_balance_leaves_an_item_on_white_its_colour(colour: str, rgb: tuple[int, int, int]) -> None:
+    """Beside a letterbox's bars; under a warm lamp the ground tells the light, and it is taken away."""
+    photo = np.full((96, 64, 3), 254, np.uint8)
+    cv2.circle(photo, (32, 48), 24, rgb, -1)
+    warm = np.clip(photo * np.array([1.0, 0.9, 0.75]), 0, 255).astype(np.uint8)
+    for seen in (photo, warm):
+        pixels = np.full((96, 96, 3), 255, np.uint8)
+        pixels[:, 16:80] = seen
+        votes = naming.name(naming.balance(pixels), naming.middle(pixels))
+        assert list(Colour)[votes.argmax()] == colour
+        asked = to_ask("cut", pixels)[48, 48].astype(int)
+        assert np.abs(asked - rgb).max() < 40

@@ -25,7 +25,8 @@ from training.cli import app
 from training.config import load
 from training.evaluation.release import load as load_release
 from training.journal import Journal
-from training.stages.head import fit_temperature
+from training.serving.repository import HEAD, active
+from training.stages.calibration import agreed, fit_temperature
 from training.towers import serving
 from training.towers.tokenizer import encode
 from training.towers.tokenizer import load as load_tokenizer
@@ -115,7 +116,7 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     assert "1 rows could not be used" in _run("prepare", "--data", str(made), *common)
     _run("scratch", *common)
     _run("encoder", "--no-street", "--no-imagenet", *common)
-    assert "photos: 5\nby eye: 2" in _run("label", *common)
+    assert "photos: 5\nlabelled by people: 2" in _run("label", *common)
     _run("encoder", "--street", "--no-imagenet", *common)
     assert "cleanlab's pruning" in _run("head", "--compare", *common)
     rounds = {name: _weights(out / name / "text.pt") for name in ("text", "encoder", "street", "model")}
@@ -123,6 +124,12 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(kept, 0.4 * rounds["encoder"][name] + 0.6 * rounds["street"][name])
     _run("rivals", *common)
     assert _run("export", "--out", str(out), "--repository", str(repository)).count("from PyTorch") == 3
+
+    # Another version lies beside the active release; one that is written over goes on being it.
+    for version, told in ((2, "beside the active release"), (1, "from PyTorch")):
+        assert told in _run("export", "--version", str(version), "--out", str(out), "--repository", str(repository))
+        assert active(repository) == {"image": 1, "text": 1, "head": 1}
+    assert {path.name for path in (repository / HEAD).iterdir() if path.is_dir()} == {"1", "2"}
 
     served = load_release(repository)
     assert served.release.image.side == 64
@@ -136,7 +143,7 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     probabilities = served.probabilities(images, served.embed_texts(["красное платье", "", "red dress"]))
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-4)
     skipped = json.loads((out / "store" / "rows.json").read_text())["skipped"]
-    assert ["broken", "not an image"] in skipped
+    assert [reason.split(":")[0] for name, reason in skipped if name == "broken"] == ["not_an_image"]
 
     entries = json.loads((out / "run.json").read_text())
     assert {name: entry["state"] for name, entry in entries.items()} == dict.fromkeys(
@@ -146,7 +153,9 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     assert len(entries["prepare"]["inputs"]["catalogue.parquet"]) == 64
     assert entries["encoder"]["seeds"] == {"settings.seed": 0}
     # What was seen is known to every stage that learns colours: another list, and they are made anew.
-    assert all("seen.csv" in entries[name]["inputs"] for name in ("scratch", "encoder", "label", "head", "rival-cut"))
+    assert all(
+        "pseudo.by_eye" in entries[name]["inputs"] for name in ("scratch", "encoder", "label", "head", "rival-cut")
+    )
     assert set(entries["head"]["results"]["losses compared"]) >= {"label smoothing", "generalised cross-entropy"}
 
     evaluated = ["--data", str(made / "labelled.parquet"), "--model", str(out), "--out", str(out / "report")]
@@ -155,8 +164,8 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     assert sum("CNN classifier" in name for name in report["rows"]) == 2
     assert {"base before tuning, zero-shot, Russian", "base before tuning, zero-shot, English"} <= set(report["rows"])
     assert {
-        "this model, image only, sellers that it knows",
-        "this model, image only, sellers that it does not know",
+        "this model, image only, sellers with labelled photos",
+        "this model, image only, sellers without labelled photos",
     } <= set(report["rows"])
     assert all(speed > 0 for speed in report["speeds"].values())
     card = Path(_run("card", "--out", str(out), "--repository", str(repository)).strip())
@@ -261,3 +270,11 @@ def test_a_temperature_undoes_what_made_the_model_too_sure() -> None:
     drawn = torch.multinomial(honest.softmax(1), 1, generator=generator)[:, 0]
     target = torch.nn.functional.one_hot(drawn, 18).float()
     assert fit_temperature(3 * honest, target) == pytest.approx(3, rel=0.1)
+
+
+def test_pictures_count_for_calibration_whose_readings_name_one_colour_first() -> None:
+    """One reading with a second colour, two that differ, three that are alike; where no two agree, all count."""
+    target = torch.zeros(3, 18)
+    target[0, :2], target[1, 3:5], target[2, 7] = torch.tensor([0.7, 0.3]), 0.5, 1.0
+    assert agreed(target).tolist() == [True, False, True]
+    assert agreed(target[1:2]).tolist() == [True]

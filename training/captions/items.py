@@ -98,7 +98,7 @@ ITEMS: tuple[Item, ...] = (
         "bag",
         (("сумка", "f"), ("рюкзак", "m"), ("клатч", "m")),
         ("bag", "handbag", "backpack"),
-        ("handbags", "backpacks", "clutches", "messenger bag", "laptop bag", "duffel bag"),
+        ("handbags", "backpacks", "clutches", "messenger bag", "laptop bag", "duffel bag", "bags", "сумки"),
     ),
     Item("wallet", (("кошелёк", "m"), ("портмоне", "n")), ("wallet", "purse"), ("wallets",)),
     Item("watch", (("часы", "pl"),), ("watch",), ("watches",)),
@@ -129,9 +129,9 @@ ITEMS: tuple[Item, ...] = (
         ("lipstick", "nail polish", "perfume"),
         ("perfume and body mist", "deodorant", "nail polish", "lipstick", "lip gloss"),
     ),
-    Item("chair", (("стул", "m"), ("кресло", "n")), ("chair", "armchair")),
-    Item("table", (("стол", "m"), ("тумба", "f")), ("table", "desk")),
-    Item("sofa", (("диван", "m"), ("кровать", "f")), ("sofa", "couch")),
+    Item("chair", (("стул", "m"), ("кресло", "n")), ("chair", "armchair"), ("chairs", "стулья")),
+    Item("table", (("стол", "m"), ("тумба", "f")), ("table", "desk"), ("tables", "столы")),
+    Item("sofa", (("диван", "m"), ("кровать", "f")), ("sofa", "couch"), ("sofas", "beds", "диваны")),
     Item(
         "object",
         (
@@ -152,9 +152,14 @@ ITEMS: tuple[Item, ...] = (
     ),
 )
 
-_BY_SHOP = {word: i for i, item in enumerate(ITEMS) for word in item.shop}
+_CATEGORIES = [(word, number) for number, item in enumerate(ITEMS) for word in item.shop]
+_NAMES = [
+    (word, number) for number, item in enumerate(ITEMS) for word in (item.key, *item.en, *(noun for noun, _ in item.ru))
+]
+# The first of equal words counts.
+_BY_WORD = dict(reversed(_CATEGORIES + _NAMES))
 
 
 def item_of(category: str) -> int:
-    """Index into ``ITEMS`` for a shop's category, or -1."""
-    return _BY_SHOP.get(category.strip().lower(), -1)
+    """Index into ``ITEMS`` for a category: one of the shops' words, or an item's name in Russian or English; or -1."""
+    return _BY_WORD.get(category.strip().lower(), -1)

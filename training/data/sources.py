@@ -118,19 +118,28 @@ def read_avito(folder: Path, skipped: Skipped) -> Iterator[Row]:
                 yield Row(identifier, photo.read_bytes(), colour.value, code, record.get("category") or "")
 
 
-def read_folder(folder: Path, skipped: Skipped) -> Iterator[Row]:
-    """``<colour>/<anything>.jpg``, where ``<colour>`` is a slug of ours or Avito's code."""
-    for photo in sorted(p for p in folder.glob("*/*") if p.suffix.lower() in PHOTO_SUFFIXES):
-        name = photo.parent.name
+def read_folder(folder: Path, skipped: Skipped, *, labelled: bool = True) -> Iterator[Row]:
+    """``<colour>/<anything>.jpg``, where ``<colour>`` is a slug of ours or Avito's code.
+
+    Parameters:
+        labelled: without, photos lie anywhere below the folder, and need no colour.
+    """
+    for photo in sorted(p for p in folder.glob("*/*" if labelled else "**/*") if p.suffix.lower() in PHOTO_SUFFIXES):
+        name, identifier = photo.parent.name, str(photo.relative_to(folder))
         colour = BY_AVITO_CODE.get(name) or (Colour(name) if name in set(Colour) else None)
-        if colour is None:
-            skipped.add(str(photo.relative_to(folder)), f"folder {name!r} is no colour")
+        if colour is not None:
+            yield Row(identifier, photo.read_bytes(), colour.value, name)
+        elif labelled:
+            skipped.add(identifier, f"folder {name!r} is no colour")
         else:
-            yield Row(str(photo.relative_to(folder)), photo.read_bytes(), colour.value, name)
+            yield Row(identifier, photo.read_bytes())
 
 
-def read(path: Path, skipped: Skipped) -> Iterator[Row]:
+def read(path: Path, skipped: Skipped, *, labelled: bool = True) -> Iterator[Row]:
     """Choose the reader by what lies at ``path``.
+
+    Parameters:
+        labelled: whether a folder of photos must tell their colours.
 
     Raises:
         FileNotFoundError: nothing of a known layout is there.
@@ -146,7 +155,7 @@ def read(path: Path, skipped: Skipped) -> Iterator[Row]:
     if tables := sorted(path.glob("*.parquet")):
         return (row for table in tables for row in read_parquet(table, skipped))
     if path.is_dir():
-        return read_folder(path, skipped)
+        return read_folder(path, skipped, labelled=labelled)
     raise FileNotFoundError(
         f"{path}: expected a .parquet or .tar file, a folder of them, one with train_data.csv, or a folder a colour"
     )

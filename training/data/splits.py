@@ -114,15 +114,15 @@ def held_out(groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.b
 
     A group that is larger than what is still wanted stays in training, so the share is never exceeded.
     """
-    wanted, held = int(share * len(groups)), np.zeros(len(groups), np.bool_)
+    wanted, held = int(share * len(groups)), []
     size = np.bincount(groups) if len(groups) else np.zeros(0, np.int64)
     for group in np.random.default_rng(seed).permutation(len(size)):
         if size[group] <= wanted:
-            held |= groups == group
+            held.append(group)
             wanted -= int(size[group])
         if wanted <= 0:
             break
-    return held
+    return np.isin(groups, held)
 
 
 def _chain(keys: NDArray[np.object_], known: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -13,8 +13,11 @@ from tqdm import tqdm
 
 from training.captions.items import ITEMS, item_of
 from training.data.cutouts import Pixels, cut_out, lab_statistics
-from training.data.labels import LABELS, target
-from training.data.sources import Skipped, read
+from training.data.labels import INDEX, LABELS, one_hot, target
+from training.data.sources import Row, Skipped, read
+from training.data.spool import Growing, shuffled
+from worker.errors import Rejected
+from worker.images import decode_whole
 
 CUTOUT_SIDE = 128
 STREET_SIDE = 160
@@ -32,7 +35,8 @@ class Store:
         titles: N titles as the shop wrote them, "" where there is none.
         sellers: N sellers, "" where unknown.
         ids: N identifiers, as the source has them.
-        street: uint8 [M, 160, 160, 3], unlabelled photos of the target domain, resized without keeping the aspect.
+        street: uint8 [M, 160, 160, 3], photos of the target domain, resized without keeping the aspect.
+        street_targets: float32 [M, 18], what their sellers call them; rows of zeros where the source does not tell.
         street_aspect: float32 [M], width / height before that.
         street_items: int64 [M].
         street_sellers: M sellers, "" where unknown.
@@ -47,16 +51,20 @@ class Store:
     sellers: list[str]
     ids: list[str]
     street: Pixels
+    street_targets: NDArray[np.float32]
     street_aspect: NDArray[np.float32]
     street_items: NDArray[np.int64]
     street_sellers: list[str]
     street_ids: list[str]
 
 
-def decode_rgb(data: bytes) -> Pixels | None:
-    """JPEG or PNG bytes at their own size; None where OpenCV cannot read them. (Shop photos are plain sRGB.)"""
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return None if bgr is None else np.ascontiguousarray(bgr[:, :, ::-1]).astype(np.uint8)
+def _decoded(row: Row, skipped: Skipped) -> Pixels | None:
+    """As the worker decodes, at its own size; None, and listed, where it would be rejected."""
+    try:
+        return decode_whole(row.image)
+    except Rejected as rejection:
+        skipped.add(row.id, f"{rejection.reason.value}: {rejection}")
+        return None
 
 
 def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> Skipped:
@@ -64,7 +72,7 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
 
     Parameters:
         labelled: sources of photos on white with colours.
-        street: sources of people's own photos, colours unused.
+        street: sources of people's own photos, which need no colours.
         folder: where the arrays go.
         cap: at most this many cut-outs a colour; the shops have 50 times as much black as turquoise.
 
@@ -74,16 +82,15 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
     Raises:
         ValueError: not one labelled photo can be used.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     skipped = Skipped()
-    rgba: list[Pixels] = []
+    cutouts = Growing(folder / "cutouts.npy", CUTOUT_SIDE, CUTOUT_SIDE, 4)
     targets, labs, items, titles, sellers, ids = [], [], [], [], [], []
     count = np.zeros(len(LABELS))
     for path in labelled:
-        rows = list(read(path, skipped))
-        for row in tqdm([rows[i] for i in np.random.default_rng(0).permutation(len(rows))], desc=path.stem):
-            rgb = decode_rgb(row.image)
+        for row in tqdm(shuffled(read(path, skipped), folder), desc=path.stem):
+            rgb = _decoded(row, skipped)
             if rgb is None:
-                skipped.add(row.id, "not an image")
                 continue
             cut = cut_out(rgb, CUTOUT_SIDE)
             if cut is None:
@@ -98,33 +105,35 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
             if count[main] >= cap:
                 continue
             count[main] += 1
-            rgba.append(cut)
+            cutouts.append(cut)
             targets.append(label)
             labs.append(lab)
             items.append(item_of(row.category))
             titles.append(row.title)
             sellers.append(row.group)
             ids.append(row.id)
-    if not rgba:
+    if not targets:
         raise ValueError(f"no labelled photo could be used, {len(skipped.rows)} rows were skipped: {skipped.rows[:5]}")
-    photos, aspects, kinds, street_sellers, street_ids = [], [], [], [], []
+    photos = Growing(folder / "street.npy", STREET_SIDE, STREET_SIDE, 3)
+    said, aspects, kinds, street_sellers, street_ids = [], [], [], [], []
     for path in street:
-        for row in tqdm(read(path, skipped), desc=path.stem):
-            rgb = decode_rgb(row.image)
+        for row in tqdm(read(path, skipped, labelled=False), desc=path.stem):
+            rgb = _decoded(row, skipped)
             if rgb is None:
-                skipped.add(row.id, "not an image")
                 continue
-            photos.append(cv2.resize(rgb, (STREET_SIDE, STREET_SIDE), interpolation=cv2.INTER_AREA))
+            said.append(one_hot(row.colour) if row.colour in INDEX else np.zeros(len(LABELS), np.float32))
+            small = cv2.resize(rgb, (STREET_SIDE, STREET_SIDE), interpolation=cv2.INTER_AREA)
+            photos.append(small.astype(np.uint8))
             aspects.append(rgb.shape[1] / rgb.shape[0])
             kinds.append(item_of(row.category))
             street_sellers.append(row.group)
             street_ids.append(row.id)
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "cutouts.npy", np.stack(rgba))
+    cutouts.save()
+    photos.save()
     np.save(folder / "targets.npy", np.stack(targets))
     np.save(folder / "lab.npy", np.stack(labs))
     np.save(folder / "items.npy", np.array(items, np.int64))
-    np.save(folder / "street.npy", np.stack(photos) if photos else np.zeros((0, STREET_SIDE, STREET_SIDE, 3), np.uint8))
+    np.save(folder / "street_targets.npy", np.array(said, np.float32).reshape(-1, len(LABELS)))
     np.save(folder / "street_aspect.npy", np.array(aspects, np.float32))
     np.save(folder / "street_items.npy", np.array(kinds, np.int64))
     summary = {
@@ -161,6 +170,7 @@ def load(folder: Path) -> Store:
         sellers=rows.get("sellers") or [""] * len(targets),
         ids=rows.get("ids") or [""] * len(targets),
         street=street,
+        street_targets=np.load(folder / "street_targets.npy"),
         street_aspect=np.load(folder / "street_aspect.npy"),
         street_items=np.load(folder / "street_items.npy"),
         street_sellers=rows.get("street_sellers") or [""] * len(street),

@@ -83,11 +83,15 @@ def grabcut(pixels: Pixels) -> Mask:
 
 
 def balance(pixels: Pixels) -> Pixels:
-    """Shades-of-grey white balance (Minkowski norm 6), not counting the letterbox's white."""
-    inside = pixels[(pixels < 250).any(axis=2)].astype(np.float64)
-    if len(inside) == 0:
+    """Shades-of-grey white balance (Minkowski norm 6), not counting the letterbox's bars.
+
+    A white ground counts: it shows what light there is, and the item alone would be taken for the light.
+    """
+    drawn = np.asarray((pixels < 255).any(axis=2))
+    inside = pixels[drawn.any(axis=1)][:, drawn.any(axis=0)].astype(np.float64)
+    if inside.size == 0:
         return pixels
-    light = np.mean(inside**6, axis=0) ** (1 / 6)
+    light = np.mean(inside**6, axis=(0, 1)) ** (1 / 6)
     gain = light.mean() / np.maximum(light, 1)
     return np.asarray(np.clip(pixels * gain, 0, 255), np.uint8)
 

@@ -44,7 +44,10 @@ class Photos:
 
 
 def read(path: Path, limit: int | None = None) -> Photos:
-    """Read a Parquet file with ``image`` and ``colour``; ``label_1``, ``label_2``, ``alt_1``, ``alt_2`` are optional.
+    """Read a Parquet file with ``image`` (bytes, or a struct with ``bytes``) and ``colour``.
+
+    Optional are ``id``, ``label_1``, ``label_2``, ``alt_1``, ``alt_2``, ``item`` or ``category``, ``source`` and
+    ``seller``.
 
     Parameters:
         limit: at most so many photos, the first ones.
@@ -55,7 +58,7 @@ def read(path: Path, limit: int | None = None) -> Photos:
     photos = Photos([], [], [], [], [], [], [])
     for number, row in enumerate(pq.read_table(path).slice(0, limit).to_pylist()):
         photos.ids.append(str(row.get("id", number)))
-        photos.data.append(row["image"])
+        photos.data.append(row["image"]["bytes"] if isinstance(row["image"], dict) else row["image"])
         truth = Colour(row["colour"]) if row.get("colour") else None
         photos.truth.append(truth)
         said = {row.get(name) for name in ("colour", "label_1", "label_2", "alt_1", "alt_2")}

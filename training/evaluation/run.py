@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from training import runs
 from training.captions.titles import prompts
 from training.evaluation import literature, queries, titles
 from training.evaluation import rivals as others
@@ -63,7 +64,7 @@ def evaluate(
         "release": " ".join(f"{part}={name}" for part, name in served.release.names.model_dump().items()),
         "photos": f"{labelled.name}, {len(photos)} photos",
         "encoder": f"{served.release.image.side} px, {speed:.0f} images/s in onnxruntime on this machine's CPU",
-        "machine": f"{len(os.sched_getaffinity(0))} CPU cores",
+        "machine": f"{runs.processor()}, {len(os.sched_getaffinity(0))} cores",
     }
     if throughput is not None:
         report.facts["Triton"] = str(throughput)
@@ -79,7 +80,7 @@ def evaluate(
     )
     for source in sorted(set(photos.sources) - {""}):
         report.rows[f"{OURS}, {source}"] = _part(blind, photos, [found == source for found in photos.sources])
-    for known, name in ((True, "sellers that it knows"), (False, "sellers that it does not know")):
+    for known, name in ((True, "sellers with labelled photos"), (False, "sellers without labelled photos")):
         rows = [seller != "" and (seller in sellers) == known for seller in photos.sellers]
         if sellers and any(rows):
             report.rows[f"{OURS}, {name}"] = _part(blind, photos, rows)

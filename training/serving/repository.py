@@ -23,6 +23,7 @@ from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInsta
 from training.serving import backends
 
 IMAGE, TEXT, HEAD, RELEASE = "colour_image", "colour_text", "colour_head", "colour_release"
+ACTIVE = "release/active"
 # What decides a version's answers; golden.npz only checks them.
 _DECIDING = ("model.py", "model.onnx", "tokenizer.json")
 
@@ -151,6 +152,15 @@ def add_version(
     return mark
 
 
+def active(repository: Path) -> dict[str, int] | None:
+    """The versions of the active release, ``{"image": 1, "text": 1, "head": 2}``; None where none was named yet."""
+    parameters = read_config(repository, RELEASE).parameters
+    if ACTIVE not in parameters:
+        return None
+    pairs = (pair.split("=") for pair in parameters[ACTIVE].string_value.split())
+    return {name: int(version) for name, version in pairs}
+
+
 def activate(repository: Path, *, image: int, text: int, head: int) -> None:
     """Name the release that workers shall use from their next look at it on.
 
@@ -167,7 +177,7 @@ def activate(repository: Path, *, image: int, text: int, head: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(Path(backends.__file__).parent / "release.py", folder / "model.py")
     live = read_config(repository, RELEASE)
-    live.parameters["release/active"].string_value = f"image={image} text={text} head={head}"
+    live.parameters[ACTIVE].string_value = f"image={image} text={text} head={head}"
     _write_config(repository, live)
 
 

@@ -13,7 +13,7 @@ from training import runs
 from training.devices import device
 from training.rivals import classifier
 from training.rivals.pictures import KINDS
-from training.serving.repository import HEAD, Flavour, Wrapping
+from training.serving.repository import HEAD, Flavour, Wrapping, active
 from training.stages import card as cards
 from training.stages import listed, towers
 
@@ -70,7 +70,9 @@ def export(
     quantize: Annotated[bool, typer.Option(help="Int8 encoder, if it costs < 0.5 points and is faster.")] = False,
     again: Again = False,
 ) -> None:
-    """Write ONNX graphs, check them against PyTorch, and make them the repository's active release.
+    """Write ONNX graphs, check them against PyTorch, and put them into a model repository.
+
+    In a new repository they are the active release; else they lie beside it until ``colour-worker models`` is asked.
 
     Raises:
         typer.BadParameter: TensorRT is asked for without the container.
@@ -94,6 +96,9 @@ def export(
         if small is not None:
             run.results["int8"] = asdict(small)
             typer.echo(str(small))
+        if active(repository) != dict.fromkeys(("image", "text", "head"), version):
+            wanted = f"--image {version} --text {version} --head {version}"
+            typer.echo(f"beside the active release; go on with: colour-worker models load {wanted}")
 
 
 def card(

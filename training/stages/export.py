@@ -160,7 +160,10 @@ def release(
     wrapping: repository.Wrapping = repository.WHEEL,
     shrink: Shrink | None = None,
 ) -> dict[str, float]:
-    """Export, and put the three graphs as ``version`` into the model repository at ``target``, active.
+    """Export, and put the three graphs as ``version`` into the model repository at ``target``.
+
+    It becomes the active release where there is none yet, or where it is written over versions of the active one. Else
+    it only lies beside it: ``colour-worker models`` verifies it, makes it what workers use, and knows the way back.
 
     Parameters:
         wrapping: which of Triton's backends runs the graphs.
@@ -203,5 +206,7 @@ def release(
         },
         wrapping=wrapping,
     )
-    repository.activate(target, image=version, text=version, head=version)
+    active = repository.active(target)
+    if active is None or version in active.values():
+        repository.activate(target, image=version, text=version, head=version)
     return parity

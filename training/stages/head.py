@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -25,7 +26,7 @@ from training.data.loader import Batch, Mix, Pictures, batches
 from training.devices import save
 from training.journal import Journal
 from training.runs import sha256
-from training.stages import noise, offsets
+from training.stages import calibration, noise, offsets
 from training.stages.encoder import normalised
 from training.stages.noise import generalised_cross_entropy
 from training.stages.pseudo import SCALE
@@ -42,7 +43,8 @@ class HeadSettings:
     """What the stage needs to know.
 
     Parameters:
-        pictures: how many composed pictures are embedded; a tenth as many, of held-out items, calibrate the head.
+        pictures: how many composed pictures are embedded; a tenth as many, of held-out items in their own colours and
+            held-out street photos, calibrate the head.
         q: of the generalised cross-entropy (arXiv 1805.07836): near 0 is cross-entropy, 1 is mean absolute error.
         missing, silent, lying: shares of pictures with no text, with a text that names no colour, and with a wrong one.
         coverage_risk: the threshold is the confidence above which held-out answers are wrong no more often than this.
@@ -129,37 +131,6 @@ def titles_for(target: Tensor, titles: Tensor, settings: HeadSettings, generator
     return chosen * (chance < 1 - settings.missing)[:, None]
 
 
-def fit_temperature(logits: Tensor, target: Tensor) -> float:
-    """The one temperature that minimises cross-entropy on held-out pictures (arXiv 1706.04599), within 0.05 to 20.
-
-    Raises:
-        ValueError: the logits are not finite.
-    """
-    if not bool(logits.isfinite().all()):
-        raise ValueError("the head's logits are not finite; train it with a lower rate")
-    log_t = torch.zeros((), requires_grad=True)
-    # Few or perfectly separated pictures have no minimum: the line search and the bounds keep the answer a number.
-    optimiser = torch.optim.LBFGS([log_t], max_iter=60, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = -(target * (logits / log_t.clamp(-3, 3).exp()).log_softmax(1)).sum(1).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return float(log_t.detach().exp().clamp(0.05, 20))
-
-
-def threshold_for(probabilities: Tensor, truth: Tensor, risk: float) -> float:
-    """The lowest confidence above which the share of wrong answers is at most ``risk``."""
-    confidence, answer = probabilities.max(1)
-    order = confidence.argsort(descending=True)
-    wrong = (answer != truth)[order].float().cumsum(0) / torch.arange(1, len(order) + 1)
-    fine = torch.nonzero(wrong <= risk)
-    return float(confidence[order[int(fine[-1])]]) if len(fine) else 0.99
-
-
 def train(
     clip: Any,
     tokenizer: Tokenizer,
@@ -171,6 +142,7 @@ def train(
     side: int,
     targets: NDArray[np.float32],
     pseudo: NDArray[np.float32] | None = None,
+    given: NDArray[np.float32] | None = None,
     real: tuple[Tensor, Tensor] | None = None,
     compare: bool = False,
 ) -> Trained:
@@ -179,8 +151,9 @@ def train(
     Parameters:
         targets: float32 [N, 18], labels of the cut-outs.
         pseudo: float32 [M, 18], labels of the street photos, or None.
-        real: embeddings [n, D] of held-out street photos that were labelled by eye, and those labels [n, 18]; they
-            decide the offsets of a held image branch, see ``offsets``.
+        given: float32 [M, 18], those of them that people gave. Only they calibrate: an encoder cannot be its own judge.
+        real: embeddings [n, D] of held-out street photos that people labelled, and those labels [n, 18]; they decide
+            the offsets of a held image branch, see ``offsets``.
         compare: also compare what may be done about wrong labels, see ``noise``.
     """
     torch.manual_seed(settings.seed)
@@ -188,7 +161,7 @@ def train(
         clip.visual, store, folder, settings, mix=mix, side=side, targets=targets, pseudo=pseudo, held=False
     )  # fmt: skip
     z_held, target_held = _pictures(
-        clip.visual, store, folder, settings, mix=mix, side=side, targets=targets, pseudo=pseudo, held=True
+        clip.visual, store, folder, settings, mix=mix, side=side, targets=targets, pseudo=given, held=True
     )  # fmt: skip
     titles = bank(clip.text, tokenizer, 160, settings.seed)
     unseen = bank(clip.text, tokenizer, 60, settings.seed + 1)
@@ -221,14 +194,14 @@ def train(
         none = torch.zeros_like(z_held)
         told = titles_for(target_held, unseen, settings, generator)
         logits = torch.cat([head.logits(z_held, none), head.logits(z_held, told)])
-    # Confidence is the chance that somebody says this colour first: a second colour that would do as well is no doubt.
-    truth = target_held.argmax(1)
+    agreed = calibration.agreed(target_held)
+    truth = target_held.argmax(1)[agreed]
     said_first = functional.one_hot(truth, len(LABELS)).float()
-    head.temperature.fill_(fit_temperature(logits, torch.cat([said_first, said_first])))
-    probabilities = (logits[: len(z_held)] / head.temperature).softmax(1)
-    threshold = threshold_for(probabilities, truth, settings.coverage_risk)
+    head.temperature.fill_(calibration.fit_temperature(logits[agreed.repeat(2)], said_first.repeat(2, 1)))
+    probabilities = (logits[: len(z_held)][agreed] / head.temperature).softmax(1)
+    threshold = calibration.threshold_for(probabilities, truth, settings.coverage_risk)
     results: dict[str, Any] = {
-        "held-out pictures": len(z_held),
+        "held-out pictures": len(truth),
         "held-out accuracy, image only": round(float((probabilities.argmax(1) == truth).float().mean()), 4),
         "temperature": round(float(head.temperature), 4),
         "threshold": round(threshold, 3),
@@ -256,6 +229,7 @@ def _pictures(
 ) -> tuple[Tensor, Tensor]:
     """Embeddings and targets of pictures made of the items and sellers that are held out, or of all others.
 
+    Those held out are as people photograph things: nothing is painted, printed or drawn, and half are whole photos.
     Where the store is so small that nothing is held out, calibration has to do with fresh pictures of the same items.
     """
     split = splits.of_store(store)
@@ -265,11 +239,13 @@ def _pictures(
         pseudo = pseudo * (split.street if held else ~split.street)[:, None]
         pseudo = pseudo if pseudo.any() else None
     mix = mix if pseudo is not None else replace(mix, street=0.0)
+    if held:
+        mix = replace(mix, painted=0.0, patterned=0.0, printed=0.0, made=0.0, street=0.5 if mix.street else 0.0)
     count = max(1, settings.pictures // 10) if held else settings.pictures
     seed = settings.seed + (104_729 if held else 7919)
     pictures = Pictures(store, side, 64, mix=mix, seed=seed, pseudo=pseudo, targets=targets)
-    said = [str(targets.sum()), str(pseudo.sum()) if pseudo is not None else "", str(mix), str(side), str(seed)]
-    key = " ".join([sha256(folder / "visual.pt"), *said])
+    said = hashlib.sha256(targets.tobytes() + (pseudo.tobytes() if pseudo is not None else b"")).hexdigest()
+    key = " ".join([sha256(folder / "visual.pt"), said, str(mix), str(side), str(seed)])
     cache = folder / f"embeddings-{'held' if held else 'train'}.pt"
     return embed(visual, pictures, count, cache=cache, key=key, workers=settings.workers)
 

@@ -25,7 +25,7 @@ from training.towers.clip import prototypes
 def label(config: Config, out: Path) -> dict[str, Any]:
     """Label the street photos and the cut-outs, and take the street photos apart, into ``out/street``.
 
-    ``pseudo.npy`` has the labels of the street photos: by eye where somebody looked (``listed.npy``), else by the first
+    ``pseudo.npy`` has the labels of the street photos: people's where there are any (``listed.npy``), else by the first
     round's tower. ``targets.npy`` has those of the cut-outs: by eye where somebody looked, else by what the shop's word
     was found to be worth, see ``shop_labels``. ``own.npz`` has the items of the street photos, cut out where the tower
     is sure of them.
@@ -41,15 +41,17 @@ def label(config: Config, out: Path) -> dict[str, Any]:
     )  # fmt: skip
     store = stores.load(out / "store")
     street, cutouts = listed.files(config)
-    seen, looked = listed.street(config, out / "store")
-    labels[looked] = seen[looked]
+    given, labelled = listed.street(config, out / "store")
+    labels[labelled] = given[labelled]
     (out / "street").mkdir(exist_ok=True)
     np.save(out / "street" / "pseudo.npy", labels)
-    np.save(out / "street" / "listed.npy", looked)
+    np.save(out / "street" / "listed.npy", labelled)
     known = labels.sum(1) > 0
     found: dict[str, Any] = {
-        "photos": len(labels), "by eye": int(known[looked].sum()), "by the encoder": int(known[~looked].sum())
-    }  # fmt: skip
+        "photos": len(labels),
+        "labelled by people": int(known[labelled].sum()),
+        "labelled by the encoder": int(known[~labelled].sum()),
+    }
     if street is not None:
         found |= _readings("street photos", street)
     targets = store.targets
@@ -95,7 +97,7 @@ def _readings(photos: str, path: Path) -> dict[str, Any]:
 
 
 def sellers(out: Path) -> frozenset[str]:
-    """Those of whose street photos some were labelled by eye and learnt from; of no run without such labels any."""
+    """Those of whose street photos some were labelled by people and learnt from; of no run without such labels any."""
     path = out / "street" / "listed.npy"
     if not path.is_file():
         return frozenset()

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data import by_eye, splits
+from training.data import splits
 from training.data import store as stores
 from training.stages.embedding import embedded, street_photos
 
@@ -22,25 +23,21 @@ PRIOR = 12.0
 """The offsets' mean square counts as the cross-entropy of so many photos: a colour that few show keeps its logit."""
 
 
-def seen(visual: torch.nn.Module, folder: Path, listed: Path | None, side: int) -> tuple[Tensor, Tensor] | None:
-    """The held-out street photos that somebody labelled by eye, whole; None where there are none.
+def seen(visual: torch.nn.Module, folder: Path, labels: NDArray[np.float32], side: int) -> tuple[Tensor, Tensor] | None:
+    """The held-out street photos that people labelled, whole; None where there are none.
 
     Parameters:
         folder: of the store.
-        listed: their labels, see ``by_eye.read``.
+        labels: of all street photos, float32 [M, 18], see ``listed.street``.
         side: of the pictures.
 
     Returns:
         normalised embeddings, float32 [n, D], and labels, float32 [n, 18].
     """
-    if listed is None:
-        return None
-    store = stores.load(folder)
-    labels, _ = by_eye.read(listed, store.street_ids)
     rows = np.nonzero(labels.any(1) & splits.of_store(folder).street)[0]
     if not len(rows):
         return None
-    return embedded(visual, street_photos(store, rows, side)), torch.from_numpy(labels[rows])
+    return embedded(visual, street_photos(stores.load(folder), rows, side)), torch.from_numpy(labels[rows])
 
 
 def fit(logits: Tensor, target: Tensor) -> Tensor:

@@ -177,10 +177,10 @@ def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trai
     labels = np.load(out / "street" / "pseudo.npy") if (out / "street" / "pseudo.npy").is_file() else None
     mix = config.mix if labels is None else config.street_mix
     targets = listed.cutouts(config, store) if labels is None else np.load(out / "street" / "targets.npy")
+    given = listed.street(config, store)[0]
     trained = head.train(
         clip, tokenizer, store, folder, config.head, mix=mix, side=config.served_side, targets=targets, pseudo=labels,
-        real=offsets.seen(clip.visual, store, listed.files(config)[0], config.served_side),
-        compare=compare,
+        given=given, real=offsets.seen(clip.visual, store, given, config.served_side), compare=compare,
     )  # fmt: skip
     mean, std = statistics(clip.visual)
     head.assemble(
@@ -193,7 +193,7 @@ def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trai
 def release(
     config: Config, out: Path, repository: Path, version: int, *, wrapping: Wrapping, quantize: bool = False
 ) -> tuple[dict[str, float], Quantised | None]:
-    """Export the model and make it the repository's active release.
+    """Export the model into the repository, see ``export.release``.
 
     Returns:
         each graph's distance from PyTorch, and what int8 costs and brings if that was asked for.
