@@ -107,7 +107,7 @@ def _asyncapi() -> dict[str, Any]:
         "ListingCreated": {"payload": created, "contentType": "application/json", **listing_id},
         "ListingColoured": {"payload": coloured, "contentType": "application/json", **listing_id},
         "DeadLetter": {
-            "summary": "the original key, value and headers, untouched, and why they were given up",
+            "summary": "the original key, value and headers (null values of these empty), and why they were given up",
             "headers": dead_headers,
             **listing_id,
         },

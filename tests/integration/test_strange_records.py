@@ -22,6 +22,15 @@ MICROSECONDS = 1_769_860_800_000_000
 """Of 2026-01-31; as milliseconds, of the year 58054."""
 
 
+class Latin1(str):
+    """A header's name as a C client may write it: of another encoding than UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        return super().encode("latin-1")
+
+
 def write(bootstrap: str, topic: str, *, key: str, value: bytes, headers: list[tuple[str, bytes | None]]) -> None:
     """Write one record as other clients may: ``KafkaProducer.send`` refuses a header without a value."""
     records = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=len(value) + 1000)
@@ -68,6 +77,22 @@ def test_headers_without_values_and_timestamps_beyond_the_calendar_are_answered_
     for _, _, headers in answers.dead:
         assert (headers["trace"], headers["span"]) == ("", "7")
         assert headers["colour-source-timestamp"].startswith("9999-12-31T23:59:59")
+
+
+def test_a_header_name_that_is_not_utf_8_stops_nobody(
+    kafka: KafkaServer, standin: TritonServer, photos: PhotoServer, make_workers: Make
+) -> None:
+    workers = make_workers(kafka, standin, photos, COLOUR_REDIS__URL="")
+    created = workers.deployment.created
+    kafka.create_topics([created], partitions=1, configs={"message.timestamp.after.max.ms": str(2**63 - 1)})
+    workers.start()
+    with workers.reader() as reader:
+        write(kafka.bootstrap, created, key="broken", value=b"{broken", headers=[(Latin1("cl\xe9"), b"7")])
+        [behind] = events.publish(kafka.bootstrap, created, events.many(1))
+        answers = reader.all_of(["broken", behind])
+    assert answers.duplicates == {}
+    [(_, value, headers)] = answers.dead
+    assert (value, headers["cl\\xe9"]) == (b"{broken", "7")
 
 
 def test_an_event_larger_than_what_may_be_written_is_a_dead_letter_instead_of_a_retry(

@@ -161,7 +161,9 @@ def test_a_timestamp_that_no_calendar_holds_is_the_nearest_that_one_does(timesta
 
 
 def test_a_postponed_event_too_large_for_a_retry_topic_is_a_dead_letter_at_once() -> None:
-    fits, large = (Envelope.open(Record(value=b"x" * size), retried=False) for size in (1000, 1001))
+    fits, large = (
+        Envelope.open(Record(key=None, value=b"x" * size, headers=[]), retried=False) for size in (1000, 1001)
+    )
     assert PUBLISHER.publish(fits, LATER, NOW).topic == "retry.1"
     publication = PUBLISHER.publish(large, LATER, NOW)
     headers = dict(publication.headers)
@@ -175,3 +177,22 @@ def test_an_original_too_large_for_a_dead_letter_is_left_out_and_said_so() -> No
     publication = PUBLISHER.publish(Envelope.open(record, retried=False), Rejected(Reason.INVALID_EVENT, "large"), NOW)
     assert publication.value is None
     assert dict(publication.headers)["colour-value-omitted-bytes"] == b"1001"
+
+
+@pytest.mark.parametrize(("length", "written"), [(392, ("retry.1", b"x" * 600)), (393, ("dead", None))])
+def test_key_and_headers_count_in_the_size_of_an_original(length: int, written: tuple[str, bytes | None]) -> None:
+    """A broker weighs the whole record: here 3 bytes of key, 600 of value, 5 of the header's name, and its value."""
+    header = ("trace", b"t" * length)
+    envelope = Envelope.open(Record(value=b"x" * 600, headers=[header]), retried=False)
+    publication = PUBLISHER.publish(envelope, LATER, NOW)
+    assert (publication.topic, publication.value) == written
+    assert publication.headers[0] == header
+
+
+def test_headers_too_large_for_a_dead_letter_are_left_out_with_the_value() -> None:
+    envelope = Envelope.open(Record(headers=[("trace", b"t" * 1001)]), retried=False)
+    publication = PUBLISHER.publish(envelope, LATER, NOW)
+    names = [name for name, _ in publication.headers]
+    assert (publication.topic, publication.key, publication.value) == ("dead", b"l-1", None)
+    assert "trace" not in names
+    assert dict(publication.headers)["colour-value-omitted-bytes"] == b"2"

@@ -1,1 +1,5 @@
 """Kafka: batches in, transactions out. The only room of the worker that knows of it."""
+
+from worker.stream import header_names
+
+header_names.install()

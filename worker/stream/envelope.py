@@ -73,6 +73,12 @@ class Envelope:
             due=datetime.fromisoformat(ours["colour-due"]),
         )
 
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers."""
+        headers = sum(len(name.encode()) + len(value) for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
+
     def retry_headers(self, error: EventError, now: datetime, due: datetime) -> list[Header]:
         """The original headers, then the history that ``open`` reads."""
         return [*self.headers, *self._history(error, now), _header("colour-due", due.isoformat())]
@@ -114,7 +120,7 @@ DEAD = (_HISTORY - {"colour-due"}) | {"colour-worker-version"}
 """What ``dead_headers`` adds to the original headers, at their end."""
 
 OMITTED = "colour-value-omitted-bytes"
-"""Stands behind those of ``DEAD`` when the original was too large for its dead letter: how large it was."""
+"""Stands behind those of ``DEAD`` when the original was too large for its dead letter: how large its value was."""
 
 
 def _header(name: str, value: str) -> Header:

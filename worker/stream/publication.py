@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import worker
@@ -32,7 +32,7 @@ class Publisher:
         topics: where they go.
         retry_delays: one for each retry topic.
         run: ``"live"`` or ``"replay/<id>"``; stands in every output.
-        max_bytes: a larger original is not written again; see ``publish``.
+        max_bytes: a larger original, key and headers included, is not written again; see ``publish``.
     """
 
     topics: Topics
@@ -45,11 +45,12 @@ class Publisher:
 
         A postponed event goes to the retry topic of its attempt, and after the last one to the dead letters. An
         original that is larger than ``max_bytes``, as a topic of others may hold it, is not written again: it gets no
-        retry, and is left out of its dead letter, where a header says so. It can be read at its source offset.
+        retry, and its value is left out of its dead letter, where a header says so, and its headers too where they
+        are what is large. It can be read at its source offset.
         """
         if isinstance(outcome, Labelled):
             return Publication(self.topics.coloured, envelope.key, self._coloured(envelope, outcome, now), [])
-        if isinstance(outcome, Postponed) and envelope.attempts < len(self.retry_delays) and self._fits(envelope.value):
+        if isinstance(outcome, Postponed) and envelope.attempts < len(self.retry_delays) and self._fits(envelope):
             due = now + self.retry_delays[envelope.attempts]
             headers = envelope.retry_headers(outcome, now, due)
             return Publication(self.topics.retries[envelope.attempts], envelope.key, envelope.value, headers)
@@ -78,15 +79,17 @@ class Publisher:
         )
 
     def _dead(self, envelope: Envelope, error: EventError, now: datetime) -> Publication:
-        headers = envelope.dead_headers(error, now, worker.__version__)
-        value = envelope.value
-        if value is not None and not self._fits(value):
-            headers.append((OMITTED, str(len(value)).encode()))
+        value, omitted = envelope.value, []
+        if value is not None and not self._fits(envelope):
+            omitted = [(OMITTED, str(len(value)).encode())]
             value = None
+        if not self._fits(replace(envelope, value=None)):
+            envelope = replace(envelope, headers=())
+        headers = envelope.dead_headers(error, now, worker.__version__) + omitted
         key = envelope.key
         if key is None and value is None:
             key = b""  # kafka-python refuses a record without both
         return Publication(self.topics.dead, key, value, headers)
 
-    def _fits(self, value: bytes | None) -> bool:
-        return value is None or len(value) <= self.max_bytes
+    def _fits(self, original: Envelope) -> bool:
+        return original.size <= self.max_bytes
