@@ -15,20 +15,12 @@ from deploy.local.photos import PhotoServer
 from deploy.local.triton import TritonServer
 from tests.support import events
 from tests.support.fixtures import Workers
+from tests.support.latin1 import Latin1
 
 Make = Callable[..., Workers]
 
 MICROSECONDS = 1_769_860_800_000_000
 """Of 2026-01-31; as milliseconds, of the year 58054."""
-
-
-class Latin1(str):
-    """A header's name as a C client may write it: of another encoding than UTF-8."""
-
-    __slots__ = ()
-
-    def encode(self, *_: str) -> bytes:
-        return super().encode("latin-1")
 
 
 def write(bootstrap: str, topic: str, *, key: str, value: bytes, headers: list[tuple[str, bytes | None]]) -> None:
