@@ -59,7 +59,9 @@ class PhotoLoader:
     async def _first(self, sources: Sequence[Photo], side: int, loaded: Loaded) -> images.Pixels | None:
         """The first source, and where that has nothing the others, together: in turn, those that stall would add up."""
         for some in (sources[:1], sources[1:]):
-            for result in await asyncio.gather(*(self._once(photo, side, loaded) for photo in some)):
+            # Nearly every photo has one source, and a task of its own already.
+            asked = (self._once(photo, side, loaded) for photo in some)
+            for result in [await one for one in asked] if len(some) == 1 else await asyncio.gather(*asked):
                 if not isinstance(result, EventError):
                     return result
         return None

@@ -166,7 +166,11 @@ class ImageSettings(Group):
     max_pixels: Count = Field(100_000_000, description="of one photo, by its header, before decoding")
     max_per_host: Count = Field(32, description="requests to one host at once")
     max_connections: Count = Field(128, description="requests to all hosts at once")
-    decode_threads: Count = Field(default_factory=lambda: os.cpu_count() or 1)
+    decode_threads: Count = Field(
+        # As many as Python's own pools: while some wait for the interpreter's lock, others use the cores.
+        default_factory=lambda: (os.cpu_count() or 1) + 4,
+        description="threads that decode photos; all together keep to a limit of memory",
+    )
 
 
 class TaggerSettings(Group):

@@ -31,10 +31,18 @@ def _jpeg_of(width: int, height: int, *, progressive: bool = False) -> bytes:
     return bytes(data)
 
 
-def _jpeg_of_many_scans(scans: int, size: tuple[int, int] = (640, 480)) -> bytes:
-    data = encode(plain("RGB", (200, 0, 0), size), "JPEG", progressive=True)
+def _jpeg_of_many_scans(scans: int, size: tuple[int, int] = (640, 480), *, progressive: bool = True) -> bytes:
+    data = encode(plain("RGB", (200, 0, 0), size), "JPEG", progressive=progressive)
     last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
     return data[:end] + data[last:end] * scans + data[end:]
+
+
+def _baseline_jpeg_of_many_scans(scans: int) -> bytes:
+    """Its scans have one component each, so that libjpeg keeps the whole picture between them."""
+    data = encode(plain("RGB", (200, 0, 0), (640, 480)), "JPEG")
+    first, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    alone = struct.pack(">HHBBBBBB", 0xFFDA, 8, 1, 1, 0, 0, 63, 0) + data[first + 14 : end]
+    return data[:first] + alone * scans + data[end:]
 
 
 def _webp_of(width: int, height: int) -> bytes:
@@ -75,9 +83,20 @@ def test_bombs_are_refused_by_their_headers() -> None:
             "BMP": _bmp_of(60_000, 60_000),
             "JPEG of 5,000 scans": _jpeg_of_many_scans(5_000),
             "48 MP in 50 scans": _jpeg_of_many_scans(40, (8_000, 6_000)),
+            "baseline JPEG of 2,000 scans": _baseline_jpeg_of_many_scans(2_000),
         }
     )
     assert {name: cost.outcome for name, cost in found.items()} == dict.fromkeys(found, "decompression_bomb")
+    assert_bounded(found)
+
+
+def test_scans_behind_the_only_one_of_a_jpeg_are_not_walked_through() -> None:
+    found = costs(
+        {
+            "1,000 more scans": _jpeg_of_many_scans(1_000, progressive=False),
+            "48 MP, and 10 more": _jpeg_of_many_scans(10, (8_000, 6_000), progressive=False),
+        }
+    )
     assert_bounded(found)
 
 

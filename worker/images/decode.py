@@ -21,7 +21,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import structlog
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from worker.errors import Reason, Rejected
 from worker.images.header import DecodeLimits, check, describe, memory_needed, sniff
@@ -121,6 +121,8 @@ def _loaded(
     name = sniff(data)
     with _damage_as_rejection(name):
         image = Image.open(io.BytesIO(data), formats=[name])
+    # Fed at once instead of in blocks of 64 kB: the decoder asks for the interpreter's lock after each.
+    image.decodermaxblock = max(len(data), ImageFile.MAXBLOCK)
     check(image, limits)
     full = image.size
     box = None if side is None else _draft(image, side)

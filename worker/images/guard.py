@@ -12,7 +12,7 @@ import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import IPv4Address, ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -22,6 +22,8 @@ from worker.errors import Reason, Rejected
 from worker.images.addresses import Address, Reach, reach
 
 _LONGEST_URL = 8192
+_HOSTS = 256
+"""So many hosts' names are remembered with what they say: photos come from few, and strangers may write long ones."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # RFC 3986's characters. A URL of these alone is sent as it stands: requoting would break signed query strings.
 _PLAIN_URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
@@ -203,12 +205,14 @@ def _check_host(url: URL) -> None:
         raise Rejected(Reason.INVALID_URL, f"{redact(url)}: no valid host")
 
 
+@lru_cache(_HOSTS)
 def _canonical(host: str) -> str:
     host = host.lower().removesuffix(".")
     address = _address(host)
     return str(address) if address is not None else host
 
 
+@lru_cache(_HOSTS)
 def _address(host: str) -> Address | None:
     try:
         address = ip_address(host)

@@ -119,8 +119,11 @@ def _coefficients(
 
     A file of a few kB can hold thousands of scans that each walk over the whole picture.
     """
-    # Pillow has read up to the first scan's header. Inside compressed data, FF is always followed by 00.
-    scans = 1 + data.count(b"\xff\xda", image.fp.tell() if image.fp else 0)
+    first = image.fp.tell() if image.fp else 0
+    if "progressive" not in image.info and _all_in_one(image, data, first):
+        return 0
+    # Inside compressed data, FF is always followed by 00.
+    scans = 1 + data.count(b"\xff\xda", first)
     allowed = min(limits.max_scans, _SCANS_OF_THE_LARGEST * limits.max_pixels // max(1, full[0] * full[1]))
     if scans > allowed:
         raise Rejected(
@@ -132,6 +135,18 @@ def _coefficients(
     across, down = max(layer[1] for layer in image.layer), max(layer[2] for layer in image.layer)
     samples = sum(layer[1] * layer[2] for layer in image.layer) / (across * down)
     return round(2 * samples * full[0] * full[1])
+
+
+def _all_in_one(image: JpegImagePlugin.JpegImageFile, data: bytes, first: int) -> bool:
+    """Whether the first scan has every component: where none is progressive, libjpeg then reads no other scan.
+
+    Parameters:
+        first: where Pillow stands, behind the first scan's header: FF DA, its length, how many components and which.
+    """
+    components = len(image.layer)
+    length = 6 + 2 * components
+    header = data[max(0, first - length - 2) : first]
+    return header[:5] == b"\xff\xda" + length.to_bytes(2) + components.to_bytes(1)
 
 
 def _check_tiff(image: TiffImagePlugin.TiffImageFile, limits: DecodeLimits) -> None:

@@ -44,7 +44,9 @@ class HostSlots:
         slots, users = self._hosts.get(host, (_Slots(self._per_host), 0))
         self._hosts[host] = slots, users + 1
         try:
-            async with self._taken(slots, patience), self._taken(self._total, patience):
+            await self._take(slots, patience)
+            try:
+                await self._take(self._total, patience)
                 answered = True
                 try:
                     yield
@@ -52,9 +54,12 @@ class HostSlots:
                     answered = False
                     raise
                 finally:
+                    self._total.free.release()
                     self._total.moved = asyncio.get_running_loop().time()
                     if answered:
                         slots.moved = self._total.moved
+            finally:
+                slots.free.release()
         finally:
             slots, users = self._hosts.pop(host)
             if users > 1:
@@ -70,8 +75,14 @@ class HostSlots:
             self._held_up -= 1
             self._went_on = asyncio.get_running_loop().time()
 
-    @asynccontextmanager
-    async def _taken(self, slots: _Slots, patience: float) -> AsyncIterator[None]:
+    async def _take(self, slots: _Slots, patience: float) -> None:
+        if slots.free.locked():
+            await self._wait(slots, patience)
+        else:
+            await slots.free.acquire()
+
+    async def _wait(self, slots: _Slots, patience: float) -> None:
+        """Until one of the slots is ours."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         timer: asyncio.TimerHandle
@@ -95,10 +106,6 @@ class HostSlots:
             ) from None
         finally:
             timer.cancel()
-        try:
-            yield
-        finally:
-            slots.free.release()
 
 
 class _Slots:
@@ -123,12 +130,13 @@ class ByteBudget:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held: dict[ByteAccount, int] = {}
+        self._used = 0
         self._waiting: set[asyncio.Future[None]] = set()
 
     @property
     def used(self) -> int:
         """Bytes held at the moment."""
-        return sum(self._held.values())
+        return self._used
 
     @contextmanager
     def account(self) -> Iterator[ByteAccount]:
@@ -137,14 +145,14 @@ class ByteBudget:
         try:
             yield account
         finally:
-            self._held.pop(account, None)
+            self._used -= self._held.pop(account, 0)
             for waiter in self._waiting:
                 if not waiter.done():
                     waiter.set_result(None)
 
     def has_room(self, account: ByteAccount, amount: int) -> bool:
         """Whether ``account`` may hold ``amount`` more bytes now."""
-        return self.used + amount <= self._limit or next(iter(self._held), account) is account
+        return self._used + amount <= self._limit or next(iter(self._held), account) is account
 
     async def add(self, account: ByteAccount, amount: int) -> None:
         """Hold ``amount`` more bytes on ``account``, when there is room."""
@@ -157,6 +165,7 @@ class ByteBudget:
             finally:
                 self._waiting.discard(waiter)
         self._held[account] += amount
+        self._used += amount
 
 
 class ByteAccount:

@@ -1,4 +1,4 @@
-"""Photos a second by fetching and decoding alone, with the worker's own libraries and settings, and nothing else."""
+"""Photos a second by fetching and decoding alone, with the worker's own libraries and a decoder a core."""
 
 from __future__ import annotations
 
