@@ -97,7 +97,14 @@ def test_scans_behind_the_only_one_of_a_jpeg_are_not_walked_through() -> None:
             "48 MP, and 10 more": _jpeg_of_many_scans(10, (8_000, 6_000), progressive=False),
         }
     )
+    assert {cost.outcome for cost in found.values()} == {"truncated_image"}
     assert_bounded(found)
+
+
+def test_a_film_behind_a_phones_photo_is_not_taken_for_scans_of_it() -> None:
+    picture = encode(plain("RGB", (200, 0, 0), (640, 480)), "JPEG")
+    film = b"....ftypmp42" + b"any bytes, \xff\xda among them" * 1_000
+    assert (decode(picture + film, 64) == decode(picture, 64)).all()
 
 
 def test_large_honest_photos_are_decoded() -> None:
