@@ -177,6 +177,22 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
         assert "done already" in _run(*stage, *common)
     assert (out / "model" / "head.pt").stat().st_mtime_ns == before
 
+    settings = yaml.safe_load((made / "small.yaml").read_text())
+    settings["head"] |= {"logit_adjustment": {"silver": -2.0}}
+    (tmp_path / "adjusted.yaml").write_text(yaml.safe_dump(settings))
+    head = ["head", "--out", str(out), "--config", str(tmp_path / "adjusted.yaml")]
+    _run(*head)
+    adjusted = json.loads((out / "run.json").read_text())["head"]["results"]["offsets"]
+    offsets = entries["head"]["results"]["offsets"]
+    assert adjusted == offsets | {"silver": pytest.approx(offsets["silver"] - 2, abs=0.011)}
+
+    # Embeddings that an earlier run left change nothing.
+    trained = _weights(out / "model" / "head.pt")
+    for cached in (out / "model").glob("embeddings-*.pt"):
+        cached.unlink()
+    _run(*head, "--again")
+    assert all(torch.equal(trained[name], again) for name, again in _weights(out / "model" / "head.pt").items())
+
 
 class Killed(Exception):
     """As if the process ended here."""
