@@ -195,10 +195,9 @@ def _new_config(model: str) -> ModelConfig:
     for name, (kind, dims) in interface.outputs.items():
         config.output.add(name=name, data_type=kind, dims=dims)
     config.instance_group.add(count=interface.instances, kind=ModelInstanceGroup.KIND_CPU)
-    # Priority 1 is for listings on the stream; whatever may wait (backfills) asks with 2.
-    batching = config.dynamic_batching
-    batching.max_queue_delay_microseconds = interface.delay
-    batching.priority_levels, batching.default_priority_level = 2, 1
+    # No priority levels: with them Triton's batcher is not woken by what arrives while every instance is busy, and looks
+    # again only after half a second (docs/models.md, "What Triton cannot give").
+    config.dynamic_batching.max_queue_delay_microseconds = interface.delay
     return config
 
 
