@@ -132,7 +132,9 @@ class TritonSettings(Group):
     request_timeout: Seconds = Field(10.0, description="for one inference request, s")
     release_poll: Seconds = Field(2.0, description="how often the active release is read, s")
     retry_delay: Seconds = Field(0.5, description="between attempts while Triton is away, s")
-    priority: Annotated[int, Field(ge=1, le=2)] = Field(1, description="1 = live traffic, 2 = backfill")
+    priority: Annotated[int, Field(ge=1, le=2)] = Field(
+        1, description="1 = live traffic, 2 = backfill; counts where the models have priority levels"
+    )
     background_rows: Count = Field(
         16, description="photos that a replay or a shadow has in Triton at once; live waits for no more. On a GPU: more"
     )

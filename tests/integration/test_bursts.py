@@ -31,7 +31,7 @@ async def test_what_comes_while_the_instance_is_busy_is_answered_though_nothing_
             await triton.embed_images("1", pixels)
             took.append(time.monotonic() - begun)
             await first
-    # With the fault it is every second one. Three are let pass: a machine that is busy otherwise may lose half a second.
+    # With the fault it is every second one. Three are let pass: a busy machine may lose half a second, too.
     assert sorted(took)[-4] < 0.4, took
 
 

@@ -195,8 +195,8 @@ def _new_config(model: str) -> ModelConfig:
     for name, (kind, dims) in interface.outputs.items():
         config.output.add(name=name, data_type=kind, dims=dims)
     config.instance_group.add(count=interface.instances, kind=ModelInstanceGroup.KIND_CPU)
-    # No priority levels: with them Triton's batcher is not woken by what arrives while every instance is busy, and looks
-    # again only after half a second (docs/models.md, "What Triton cannot give").
+    # No priority levels: with them Triton's batcher is not woken by what comes while every instance is busy, and looks
+    # again only after half a second (docs/performance.md, "Priorities").
     config.dynamic_batching.max_queue_delay_microseconds = interface.delay
     return config
 

@@ -18,9 +18,10 @@ _TURNS = 2
 class BackgroundTriton(Triton):
     """A connection for backfills and shadows.
 
-    Priority 2 lets live requests pass in Triton's queue, but a batch that has begun runs to its end, and Triton fills a
-    batch up with whatever is waiting. So an encoder is given ``background_rows`` photos or texts of ours at most; a
-    live request waits for those and no more. The head is not held back: a thousand rows take it a few milliseconds.
+    A batch that has begun runs to its end, and Triton fills a batch up with whatever is waiting. So an encoder is given
+    ``background_rows`` photos or texts of ours at most; a live request waits for those and no more. The head is not
+    held back: a thousand rows take it a few milliseconds. Requests also carry priority 2, which lets live ones pass in
+    Triton's queue where a model is given priority levels (ours have none: docs/performance.md, "Priorities").
     """
 
     def __init__(self, settings: TritonSettings) -> None:
