@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,7 +38,7 @@ async def test_what_comes_while_the_instance_is_busy_is_answered_though_nothing_
 @pytest.mark.parametrize("model", [IMAGE_MODEL, TEXT_MODEL, HEAD_MODEL])
 def test_no_model_has_what_makes_tritons_batcher_sleep_through_requests(repository: str, model: str) -> None:
     """Priority levels, time-outs or bounds of the queue: with any of them it is not woken while instances are busy."""
-    batching = Repository(Path(REPOSITORY / repository)).config(model).dynamic_batching
+    batching = Repository(REPOSITORY / repository).config(model).dynamic_batching
     assert not batching.priority_levels
     assert not batching.HasField("default_queue_policy")
     assert not batching.priority_queue_policy

@@ -52,7 +52,8 @@ class HeadSettings:
         tune_image: also tune the image branch, instead of holding it at the prototypes. On 2,000 composed pictures that
             cost four points on people's own photos.
         logit_adjustment: added to a colour's logit, at ``pseudo.SCALE``, after the offsets of a held image branch
-            (arXiv 2007.07314): how readily a colour is said that the photos behind the offsets hardly show.
+            (arXiv 2007.07314): how readily a colour is said that the photos behind the offsets hardly show. With
+            ``tune_image`` it does nothing.
     """
 
     pictures: int = 6000
