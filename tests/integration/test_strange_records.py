@@ -102,3 +102,22 @@ def test_an_event_larger_than_what_may_be_written_is_a_dead_letter_instead_of_a_
     [(key, value, headers)] = answers.dead
     assert (key, value, headers["colour-reason"], headers["colour-attempts"]) == ("large", None, "photo_not_found", "1")
     assert int(headers["colour-value-omitted-bytes"]) == len(json.dumps(large))
+
+
+def test_a_key_larger_than_any_topic_of_ours_takes_does_not_stop_the_records_behind_it(
+    kafka: KafkaServer, standin: TritonServer, photos: PhotoServer, make_workers: Make
+) -> None:
+    workers = make_workers(kafka, standin, photos, COLOUR_REDIS__URL="", COLOUR_STREAM__MAX_RECORD_BYTES="100000")
+    created = workers.deployment.created
+    kafka.create_topics([created], partitions=1)  # of others: it takes 16 MiB
+    workers.start()
+    answerable, *behind = events.many(4)
+    with workers.reader() as reader:
+        _, *keys = events.publish(
+            kafka.bootstrap, created, [("k" * 1_500_000, json.dumps(answerable).encode()), *behind]
+        )
+        answers = reader.all_of(["", *keys])
+    assert answers.duplicates == {}
+    [(key, value, headers)] = answers.dead
+    assert (key, value, headers["colour-reason"]) == ("", None, "invalid_event")
+    assert headers["colour-source-offset"] == "0"

@@ -89,13 +89,25 @@ def test_figures_by_hand() -> None:
         rows[row, list(Colour).index(Colour.GREEN)] = 0.2
     truth = [Colour.RED, Colour.GREEN, Colour.BLUE, None]
     accepted = [frozenset({colour}) for colour in (Colour.RED, Colour.GREEN, Colour.BLUE, Colour.PINK)]
-    found = measure(rows, truth, accepted)
+    found = measure(rows, truth, accepted, ["", "", "", ""])
     assert found.strict == pytest.approx(2 / 3)
     assert found.lenient == pytest.approx(3 / 4)
     assert found.top2 == 1
     # Red: precision 1/2, recall 1. Green: 0. Blue: 1.
     assert found.macro_f1 == pytest.approx((2 / 3 + 0 + 1) / 3)
     assert found.ece == pytest.approx((0.2 + 0.8 + 0.2) / 3)
+
+
+def test_the_interval_is_as_wide_as_few_sellers_make_it() -> None:
+    """Half of 400 photos are right: about 50 +- 5 % if nothing ties them together, all or nothing if two sellers do."""
+    red = list(Colour).index(Colour.RED)
+    rows = np.eye(18, dtype=np.float32)[np.where(np.arange(400) < 200, red, red - 1)]
+    truth = [Colour.RED] * 400
+    accepted = [frozenset({Colour.RED})] * 400
+    alone = measure(rows, truth, accepted, [""] * 400)
+    assert (alone.low, alone.high) == (pytest.approx(0.45, abs=0.01), pytest.approx(0.55, abs=0.01))
+    two = measure(rows, truth, accepted, ["a"] * 200 + ["b"] * 200)
+    assert (two.strict, two.low, two.high) == (0.5, 0, 1)
 
 
 def test_calibration_error_of_honest_confidence_is_small() -> None:

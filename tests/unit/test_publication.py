@@ -16,7 +16,7 @@ from worker.models import Encoder, Head, Release
 from worker.stream.envelope import Envelope, Header
 from worker.stream.publication import Publication, Publisher
 from worker.stream.topics import Topics
-from worker.tagger import Labelled
+from worker.tagger import Labelled, Outcome
 
 NOW = datetime(2026, 2, 1, 12, 0, tzinfo=UTC)
 TOPICS = Topics("created", "coloured", ("retry.1", "retry.2"), "dead")
@@ -196,3 +196,25 @@ def test_headers_too_large_for_a_dead_letter_are_left_out_with_the_value() -> No
     assert (publication.topic, publication.key, publication.value) == ("dead", b"l-1", None)
     assert "trace" not in names
     assert dict(publication.headers)["colour-value-omitted-bytes"] == b"2"
+
+
+def test_a_tombstone_whose_headers_are_left_out_says_so() -> None:
+    """Else it would be put back as if it had come without any."""
+    record = Record(value=None, headers=[("trace", b"t" * 1001)])
+    publication = PUBLISHER.publish(Envelope.open(record, retried=False), Rejected(Reason.INVALID_EVENT, "null"), NOW)
+    assert "trace" not in dict(publication.headers)
+    assert dict(publication.headers)["colour-value-omitted-bytes"] == b"0"
+
+
+@pytest.mark.parametrize("outcome", [labelled(), LATER, Rejected(Reason.NO_PHOTO, "none")])
+def test_a_key_too_large_for_any_topic_of_ours_is_left_out_of_a_dead_letter(outcome: Outcome) -> None:
+    """What is written whole would be refused by the broker, transaction after transaction."""
+    fits, large = (
+        PUBLISHER.publish(Envelope.open(Record(key=b"k" * size, headers=[]), retried=False), outcome, NOW)
+        for size in (1000, 1001)
+    )
+    assert fits.key == b"k" * 1000
+    assert (large.topic, large.key, large.value) == ("dead", b"", None)
+    headers = dict(large.headers)
+    assert headers["colour-value-omitted-bytes"] == b"2"
+    assert headers["colour-reason"] == (b"invalid_event" if isinstance(outcome, Labelled) else outcome.reason.encode())

@@ -22,7 +22,7 @@ class Figures:
 
     Parameters:
         strict: accuracy where the annotators agreed, ``n_strict`` photos.
-        low, high: its 95 % bootstrap interval.
+        low, high: its 95 % interval, by a bootstrap over whole sellers.
         lenient: share of all photos whose answer is any annotator's first or second colour, ``n_lenient`` photos.
         top2: the agreed colour is among the two best.
         macro_f1: mean F1 over the colours that occur.
@@ -54,6 +54,7 @@ def measure(
     probabilities: Floats,
     truth: Sequence[Colour | None],
     accepted: Sequence[frozenset[Colour]],
+    sellers: Sequence[str],
     *,
     calibrated: bool = True,
 ) -> Figures:
@@ -63,14 +64,16 @@ def measure(
         probabilities: float32 [n, 18] in the order of ``Colour``; one-hot for a rival that only names a colour.
         truth: the agreed colour or None.
         accepted: colours that count in the lenient figure.
+        sellers: whose photo it is, "" where unknown. One seller's photos share a room, a lamp and a phone, and are
+            right or wrong together: they are drawn together for the interval.
         calibrated: whether the numbers are probabilities at all.
     """
     answers = probabilities.argmax(1)
-    known = np.array([number for number, colour in enumerate(truth) if colour is not None])
+    known = [number for number, colour in enumerate(truth) if colour is not None]
     right_class = np.array([_NUMBER[colour] for colour in truth if colour is not None])
     mine = answers[known]
     hits = mine == right_class
-    low, high = _interval(hits)
+    low, high = _interval(hits, [sellers[row] or f"#{row}" for row in known])
     best = np.argsort(-probabilities[known], axis=1)[:, :2]
     lenient = [COLOURS[answer] in colours for answer, colours in zip(answers, accepted, strict=True)]
     per_colour: dict[str, tuple[float, float, int]] = {}
@@ -140,8 +143,9 @@ def precision_at(similarity: Floats, relevant: npt.NDArray[np.bool_], depth: int
     return float(relevant[np.argsort(-similarity)[:depth]].mean())
 
 
-def _interval(hits: npt.NDArray[np.bool_], rounds: int = 2000) -> tuple[float, float]:
-    random = np.random.default_rng(0)
-    means = hits[random.integers(0, len(hits), (rounds, len(hits)))].mean(1)
-    low, high = np.quantile(means, (0.025, 0.975))
+def _interval(hits: npt.NDArray[np.bool_], sellers: Sequence[str], rounds: int = 2000) -> tuple[float, float]:
+    _, owner = np.unique(sellers, return_inverse=True)
+    photos, right = np.bincount(owner), np.bincount(owner, weights=hits)
+    drawn = np.random.default_rng(0).integers(0, len(photos), (rounds, len(photos)))
+    low, high = np.quantile(right[drawn].sum(1) / photos[drawn].sum(1), (0.025, 0.975))
     return float(low), float(high)

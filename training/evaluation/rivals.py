@@ -74,7 +74,7 @@ def _row(
     began = time.perf_counter()
     answers = classify(pixels)
     speed = len(pixels) / (time.perf_counter() - began)
-    return Row(name, measure(answers, photos.truth, photos.accepted, calibrated=honest), speed)
+    return Row(name, measure(answers, photos.truth, photos.accepted, photos.sellers, calibrated=honest), speed)
 
 
 def _each(rule: Callable[[Pixels], Floats]) -> Callable[[Pixels], Floats]:

@@ -69,14 +69,14 @@ def evaluate(
     if throughput is not None:
         report.facts["Triton"] = str(throughput)
     report.speeds[OURS] = speed
-    report.rows[OURS] = measure(blind, photos.truth, photos.accepted)
+    report.rows[OURS] = measure(blind, photos.truth, photos.accepted, photos.sellers)
     report.coverage = _coverage(served, blind, photos)
     for kind in titles.KINDS:
         texts = served.embed_texts(titles.make(photos, kind))
         told = reorder(served.probabilities(images, texts), served.labels)
-        report.rows[f"this model, {kind} title"] = measure(told, photos.truth, photos.accepted)
+        report.rows[f"this model, {kind} title"] = measure(told, photos.truth, photos.accepted, photos.sellers)
     report.rows["encoder by prompts alone, without the head"] = measure(
-        _prompts(served, images), photos.truth, photos.accepted
+        _prompts(served, images), photos.truth, photos.accepted, photos.sellers
     )
     for source in sorted(set(photos.sources) - {""}):
         report.rows[f"{OURS}, {source}"] = _part(blind, photos, [found == source for found in photos.sources])
@@ -104,7 +104,10 @@ def _prompts(served: Served, images: Floats) -> Floats:
 
 def _part(blind: Floats, photos: Photos, wanted: Sequence[bool]) -> Figures:
     rows = [number for number, mine in enumerate(wanted) if mine]
-    return measure(blind[rows], [photos.truth[row] for row in rows], [photos.accepted[row] for row in rows])
+    truth, accepted, sellers = photos.truth, photos.accepted, photos.sellers
+    return measure(
+        blind[rows], [truth[row] for row in rows], [accepted[row] for row in rows], [sellers[row] for row in rows]
+    )
 
 
 def _coverage(served: Served, blind: Floats, photos: Photos) -> dict[str, float]:

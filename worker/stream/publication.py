@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import worker
 from worker.colours import NAMES
-from worker.errors import EventError, Postponed
+from worker.errors import EventError, Postponed, Reason, Rejected
 from worker.events import ListingColoured
 from worker.stream.envelope import OMITTED, Envelope, Header
 from worker.stream.topics import Topics
@@ -45,9 +45,12 @@ class Publisher:
 
         A postponed event goes to the retry topic of its attempt, and after the last one to the dead letters. An
         original that is larger than ``max_bytes``, as a topic of others may hold it, is not written again: it gets no
-        retry, and its value is left out of its dead letter, where a header says so, and its headers too where they
-        are what is large. It can be read at its source offset.
+        retry, and its value is left out of its dead letter, where a header says so, and its headers and its key too
+        where they are what is large. It can be read at its source offset. An event whose key alone is larger is a dead
+        letter whatever it shows: its answer has the same key, and no topic of ours takes it.
         """
+        if isinstance(outcome, Labelled) and not self._key_fits(envelope):
+            outcome = Rejected(Reason.INVALID_EVENT, f"the record's key is larger than {self.max_bytes} bytes")
         if isinstance(outcome, Labelled):
             return Publication(self.topics.coloured, envelope.key, self._coloured(envelope, outcome, now), [])
         if isinstance(outcome, Postponed) and envelope.attempts < len(self.retry_delays) and self._fits(envelope):
@@ -80,16 +83,19 @@ class Publisher:
 
     def _dead(self, envelope: Envelope, error: EventError, now: datetime) -> Publication:
         value, omitted = envelope.value, []
-        if value is not None and not self._fits(envelope):
-            omitted = [(OMITTED, str(len(value)).encode())]
+        if not self._fits(envelope):  # a tombstone may be too large too, by its headers
+            omitted = [(OMITTED, str(len(value or b"")).encode())]
             value = None
         if not self._fits(replace(envelope, value=None)):
             envelope = replace(envelope, headers=())
         headers = envelope.dead_headers(error, now, worker.__version__) + omitted
-        key = envelope.key
+        key = envelope.key if self._key_fits(envelope) else None
         if key is None and value is None:
             key = b""  # kafka-python refuses a record without both
         return Publication(self.topics.dead, key, value, headers)
 
     def _fits(self, original: Envelope) -> bool:
         return original.size <= self.max_bytes
+
+    def _key_fits(self, original: Envelope) -> bool:
+        return len(original.key or b"") <= self.max_bytes
