@@ -130,9 +130,9 @@ def label(out: Out, config: ConfigFile = None, again: Again = False) -> None:
     outputs = [out / "street" / "pseudo.npy", out / "street" / "targets.npy", out / "street" / "own.npz"]
     with _stage(
         out, "label", given, inputs=listed.inputs(chosen), after=["prepare", "encoder"], outputs=outputs, again=again
-    ) as (run, _):  # fmt: skip
+    ) as (run, where):  # fmt: skip
         if not run.done:
-            run.results = labelling.label(chosen, out)
+            run.results = labelling.label(chosen, out, where)
             typer.echo("\n".join(f"{what}: {figure}" for what, figure in run.results.items()))
 
 
@@ -160,9 +160,9 @@ def head(
     files = [out / "model" / name for name in ("head.pt", "model.json")]
     before = ["prepare", "titles", "encoder", "label", "street"]
     eye = listed.inputs(chosen)
-    with _stage(out, "head", given, inputs=eye, after=before, outputs=files, again=again) as (run, _):
+    with _stage(out, "head", given, inputs=eye, after=before, outputs=files, again=again) as (run, where):
         if not run.done:
-            trained = towers.train_head(chosen, out, compare=compare)
+            trained = towers.train_head(chosen, out, where, compare=compare)
             run.results = trained.results
             for name, result in trained.results.items():
                 typer.echo(f"{name}: {result}")

@@ -48,6 +48,19 @@ class Device:
             raise ValueError(f"a batch of {batch} cannot be shared by {self.world} processes")
         return batch // self.world
 
+    def loaders(self, wanted: int | None) -> int:
+        """How many processes compose pictures for this one: ``wanted``, or if that is None as many as it can feed on.
+
+        On the CPU one, which shares its core with the passes. A GPU takes more pictures than a core can compose: there
+        the cores are shared out among the machine's processes, and one of each share is left to the process itself.
+        """
+        if wanted is not None:
+            return wanted
+        if self.kind.type != "cuda":
+            return 1
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        return max(1, len(os.sched_getaffinity(0)) // local - 1)
+
     def autocast(self) -> AbstractContextManager[Any]:
         """bfloat16 on CUDA, nothing on the CPU."""
         if self.kind.type == "cuda":

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
+import torch
 
 from tests.training.stores import tiny_store
 from training.data.labels import INDEX, LABELS
-from training.data.loader import Batch, Ladder, Mix, Pictures
+from training.data.loader import Batch, Ladder, Mix, Pictures, batches
 from training.data.own import Own
+from training.devices import Device
 
 
 def test_a_street_photo_that_is_hidden_is_never_shown(tmp_path: Path) -> None:
@@ -69,3 +74,21 @@ def test_prints_are_put_on_plain_and_painted_items_alone(tmp_path: Path) -> None
         target = Batch(*next(iter(Pictures(tmp_path / "store", 64, 40, mix=mix, seed=0)))).target
         shared = (target[:, several] > 0.04) & (target[:, several] < 0.36)
         assert shared.all() if is_printed else not shared.any()
+
+
+def test_pictures_do_not_depend_on_how_many_processes_compose_them(tmp_path: Path) -> None:
+    tiny_store(tmp_path / "store")
+    pictures = Pictures(tmp_path / "store", 64, 4, mix=Mix(street=0.3), seed=(3, 0))
+    alone, shared = (list(islice(batches(pictures, workers), 5)) for workers in (0, 2))
+    for one, other in zip(alone, shared, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_gpu_is_fed_by_all_cores_but_one_and_gpus_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    cpu, gpu = Device(torch.device("cpu")), Device(torch.device("cuda"))
+    assert (cpu.loaders(None), cpu.loaders(0), gpu.loaders(None), gpu.loaders(3)) == (1, 0, 15, 3)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert gpu.loaders(None) == 1
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert gpu.loaders(None) == 3

@@ -67,7 +67,7 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, settings.steps, pct_start=0.1)
     first, kept = 0, folder / f"{kind}-state.pt"
     if kept.is_file():
-        state = torch.load(kept, map_location=device.kind, weights_only=True)
+        state = torch.load(kept, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])

@@ -21,12 +21,16 @@ _BATCH = 64
 
 @torch.no_grad()
 def embedded(visual: torch.nn.Module, pictures: Iterable[Pixels]) -> Tensor:
-    """Normalised embeddings, float32 [n, D], of pictures uint8 [side, side, 3], a batch in memory at a time."""
+    """Normalised embeddings, float32 [n, D], of pictures uint8 [side, side, 3], a batch in memory at a time.
+
+    They are computed where the tower is, and returned on the CPU.
+    """
     visual.eval()
+    where = next(visual.parameters()).device
     left, parts = iter(pictures), []
     while some := list(islice(left, _BATCH)):
-        pixels = torch.from_numpy(np.stack(some))
-        parts.append(functional.normalize(visual(normalised(pixels, visual)), dim=-1))
+        pixels = torch.from_numpy(np.stack(some)).to(where)
+        parts.append(functional.normalize(visual(normalised(pixels, visual)), dim=-1).cpu())
     return torch.cat(parts)
 
 

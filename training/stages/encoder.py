@@ -38,6 +38,7 @@ class EncoderSettings:
         smoothing: of the colour targets.
         item_weight, joint_weight, mask_weight: of the losses beside the colour's.
         ema: decay a step of the averaged weights, which are what is kept.
+        workers: processes that compose pictures, see ``Device.loaders``; a picture does not depend on it.
         unlocked_groups: train only the last so many of the tower's layer groups (open_clip's words), 0 none of them;
             None is what the tower itself proposes.
     """
@@ -56,7 +57,7 @@ class EncoderSettings:
     ema: float = 0.995
     unlocked_groups: int | None = None
     seed: int = 0
-    workers: int = 1
+    workers: int | None = None
     save_every: int = 100
 
 
@@ -205,7 +206,7 @@ def train(
     averages = {tower: Average(module, settings.ema) for tower, module in tuned.items()}
     first = 0
     if (folder / "state.pt").is_file():
-        state = torch.load(folder / "state.pt", map_location=device.kind, weights_only=True)
+        state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
         first = state["step"]
         for tower, average in averages.items():
             tuned[tower].load_state_dict(state["towers"][tower])
@@ -219,7 +220,7 @@ def train(
         store, settings.side, device.share(settings.batch), mix=mix, seed=(settings.seed, device.rank), first=first,
         pseudo=pseudo, targets=targets, own=own, hidden=hidden,
     )  # fmt: skip
-    stream = batches(pictures, settings.workers)
+    stream = batches(pictures, device.loaders(settings.workers))
     seen.train()
     freeze(visual, settings.unlocked_groups)
     with Journal(folder, name, first=first, steps=settings.steps, speak=device.first) as journal:

@@ -23,7 +23,7 @@ from training.captions.titles import caption
 from training.data import splits
 from training.data.labels import INDEX, LABELS
 from training.data.loader import Batch, Mix, Pictures, batches
-from training.devices import save
+from training.devices import Device, save
 from training.journal import Journal
 from training.runs import sha256
 from training.stages import calibration, noise, offsets
@@ -51,6 +51,7 @@ class HeadSettings:
         coverage_risk: the threshold is the confidence above which held-out answers are wrong no more often than this.
         tune_image: also tune the image branch, instead of holding it at the prototypes. On 2,000 composed pictures that
             cost four points on people's own photos.
+        workers: processes that compose pictures, see ``Device.loaders``; a picture does not depend on it.
         logit_adjustment: added to a colour's logit, at ``pseudo.SCALE``, after the offsets of a held image branch
             (arXiv 2007.07314): how readily a colour is said that the photos behind the offsets hardly show. With
             ``tune_image`` it does nothing.
@@ -68,7 +69,7 @@ class HeadSettings:
     tune_image: bool = False
     logit_adjustment: dict[Colour, float] = field(default_factory=dict)
     seed: int = 0
-    workers: int = 1
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,12 @@ def embed(
     They are the slow part of this stage, so they are kept in ``cache``, and a run that was killed goes on there.
 
     Parameters:
+        visual: computes where it is; what it returns is kept on the CPU.
         cache: a file; what it holds is used if it was made under the same ``key``.
         key: whatever decides the embeddings: weights, side, mixture, seed.
     """
     z, target = torch.zeros(0), torch.zeros(0)
-    number = 0
+    number, where = 0, next(visual.parameters()).device
     if cache.is_file():
         kept = torch.load(cache, weights_only=True)
         if kept["key"] == key:
@@ -104,7 +106,7 @@ def embed(
     while len(z) < count:
         batch = Batch(*next(stream))
         known, number = batch.target.sum(1) > 0, number + 1
-        rows = functional.normalize(visual(normalised(batch.pixels[known], visual)), dim=-1)
+        rows = functional.normalize(visual(normalised(batch.pixels[known].to(where), visual)), dim=-1).cpu()
         z, target = torch.cat([z, rows]) if len(z) else rows, torch.cat([target, batch.target[known]])
         bar.update(len(rows))
         if number % _KEEP_EVERY == 0 or len(z) >= count:
@@ -149,6 +151,7 @@ def train(
     pseudo: NDArray[np.float32] | None = None,
     given: NDArray[np.float32] | None = None,
     real: tuple[Tensor, Tensor] | None = None,
+    device: Device,
     compare: bool = False,
 ) -> Trained:
     """Train the head, calibrate it on pictures of held-out items and sellers, and write ``head.pt``.
@@ -159,13 +162,16 @@ def train(
         given: float32 [M, 18], those of them that people gave. Only they calibrate: an encoder cannot be its own judge.
         real: embeddings [n, D] of held-out street photos that people labelled, and those labels [n, 18]; they decide
             the offsets of a held image branch, see ``offsets``.
+        device: where ``clip.visual`` is.
         compare: also compare what may be done about wrong labels, see ``noise``.
     """
     z, target = _pictures(
-        clip.visual, store, folder, settings, mix=mix, side=side, targets=targets, pseudo=pseudo, held=False
+        clip.visual, store, folder, settings, mix=mix, side=side, targets=targets, pseudo=pseudo, held=False,
+        device=device,
     )  # fmt: skip
     z_held, target_held = _pictures(
-        clip.visual, store, folder, settings, mix=mix, side=side, targets=targets, pseudo=given, held=True
+        clip.visual, store, folder, settings, mix=mix, side=side, targets=targets, pseudo=given, held=True,
+        device=device,
     )  # fmt: skip
     titles = bank(clip.text, tokenizer, 160, settings.seed)
     unseen = bank(clip.text, tokenizer, 60, settings.seed + 1)
@@ -234,6 +240,7 @@ def _pictures(
     targets: NDArray[np.float32],
     pseudo: NDArray[np.float32] | None,
     held: bool,
+    device: Device,
 ) -> tuple[Tensor, Tensor]:
     """Embeddings and targets of pictures made of the items and sellers that are held out, or of all others.
 
@@ -255,7 +262,7 @@ def _pictures(
     said = hashlib.sha256(targets.tobytes() + (pseudo.tobytes() if pseudo is not None else b"")).hexdigest()
     key = " ".join([sha256(folder / "visual.pt"), said, str(mix), str(side), str(seed)])
     cache = folder / f"embeddings-{'held' if held else 'train'}.pt"
-    return embed(visual, pictures, count, cache=cache, key=key, workers=settings.workers)
+    return embed(visual, pictures, count, cache=cache, key=key, workers=device.loaders(settings.workers))
 
 
 def assemble(

@@ -15,6 +15,7 @@ from training.config import Config
 from training.data import by_eye, own, splits
 from training.data import store as stores
 from training.data.cutouts import Pixels
+from training.devices import Device
 from training.stages import listed, pseudo, shop_labels
 from training.stages.embedding import embedded, on_white
 from training.stages.encoder import normalised
@@ -22,7 +23,7 @@ from training.stages.towers import first_text, with_text
 from training.towers.clip import prototypes
 
 
-def label(config: Config, out: Path) -> dict[str, Any]:
+def label(config: Config, out: Path, device: Device) -> dict[str, Any]:
     """Label the street photos and the cut-outs, and take the street photos apart, into ``out/street``.
 
     ``pseudo.npy`` has the labels of the street photos: people's where there are any (``listed.npy``), else by the first
@@ -35,6 +36,7 @@ def label(config: Config, out: Path) -> dict[str, Any]:
     """
     clip, tokenizer = with_text(config, out, weights=first_text(out))
     clip.visual.load_state_dict(torch.load(out / "encoder" / "visual.pt", map_location="cpu", weights_only=True))
+    clip.visual.to(device.kind)
     labels = pseudo.pseudo_labels(
         clip.visual, prototypes(clip.text, tokenizer, joint=False), out / "store", config.encoder.side,
         keep=config.pseudo.keep, floor=config.pseudo.floor, sharpen=config.pseudo.sharpen,
@@ -58,8 +60,8 @@ def label(config: Config, out: Path) -> dict[str, Any]:
     if cutouts is not None:
         eye, looked = by_eye.read(cutouts, store.ids)
         better = shop_labels.corrected(
-            embedded(clip.visual, on_white(store.cutouts, config.encoder.side)).numpy(), store.targets, store.lab,
-            eye, looked, fitted=~splits.of_store(out / "store").cutouts,
+            lambda: embedded(clip.visual, on_white(store.cutouts, config.encoder.side)).numpy(),
+            store.targets, store.lab, eye, looked, fitted=~splits.of_store(out / "store").cutouts,
         )  # fmt: skip
         targets = better.targets
         shares = {"shops' words right on them": better.shop, "learnt words right on them, out of fold": better.learnt}
@@ -80,11 +82,12 @@ def in_front(visual: torch.nn.Module, photos: Pixels) -> NDArray[np.float32]:
     if not hasattr(tower, "foreground"):
         return found
     visual.eval()
+    where = next(visual.parameters()).device
     for first in range(0, len(photos), 64):
-        pixels = normalised(torch.from_numpy(np.array(photos[first : first + 64])), visual)
+        pixels = normalised(torch.from_numpy(np.array(photos[first : first + 64])).to(where), visual)
         coarse = torch.sigmoid(tower.foreground(pixels)[0])
         fine = functional.interpolate(coarse, size=photos.shape[1:3], mode="bilinear", align_corners=False)
-        found[first : first + 64] = fine[:, 0].numpy()
+        found[first : first + 64] = fine[:, 0].cpu().numpy()
     return found
 
 

@@ -40,6 +40,7 @@ class ScratchSettings:
         fraction: of the labelled cut-outs, and how many ``epochs`` over them; the source work's numbers.
         side: of the pictures, in pixels.
         rate, text_rate: peak learning rates; the text tower knows titles already, see ``stages.text``.
+        workers: processes that compose pictures, see ``Device.loaders``; a picture does not depend on it.
     """
 
     fraction: float = 0.2
@@ -50,7 +51,7 @@ class ScratchSettings:
     text_rate: float = 2e-4
     weight_decay: float = 0.05
     seed: int = 0
-    workers: int = 1
+    workers: int | None = None
     save_every: int = 50
 
 
@@ -119,7 +120,7 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peaks, steps, pct_start=0.1)
     first = 0
     if (folder / "state.pt").is_file():
-        state = torch.load(folder / "state.pt", map_location=device.kind, weights_only=True)
+        state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
         clip.load_state_dict(state["clip"])
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
@@ -134,7 +135,7 @@ def train(
         first=first,
         targets=targets,
     )
-    stream = batches(pictures, settings.workers)
+    stream = batches(pictures, device.loaders(settings.workers))
     pairs.train()
     with Journal(folder, "scratch", first=first, steps=steps, speak=device.first) as journal:
         for step in range(first, steps):

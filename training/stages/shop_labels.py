@@ -8,6 +8,7 @@ photos are right more often than the shop is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ def features(z: NDArray[np.float32], word: NDArray[np.float32], lab: NDArray[np.
 
 
 def corrected(
-    z: NDArray[np.float32],
+    embeddings: Callable[[], NDArray[np.float32]],
     word: NDArray[np.float32],
     lab: NDArray[np.float32],
     eye: NDArray[np.float32],
@@ -61,7 +62,7 @@ def corrected(
     """Targets of all photos.
 
     Parameters:
-        z: normalised embeddings, float32 [N, D].
+        embeddings: computes the normalised embeddings, float32 [N, D]; called only where something is to be learnt.
         word: the shops' labels as distributions, float32 [N, 18].
         lab: ``cutouts.lab_statistics`` of the items, float32 [N, 6].
         eye: labels given by eye, float32 [N, 18]; rows of zeros where nobody could tell.
@@ -75,7 +76,7 @@ def corrected(
     if len(rows) >= LEAST:
         shop = float((word[rows].argmax(1) == eye[rows].argmax(1)).mean())
     if len(rows) >= LEAST and not listed.all():
-        x = features(z, word, lab)
+        x = features(embeddings(), word, lab)
         found = {strength: _out_of_fold(x[rows], eye[rows], strength) for strength in STRENGTHS}
         best = max(found, key=lambda strength: found[strength])
         learnt = found[best]

@@ -166,13 +166,13 @@ def join_rounds(config: Config, out: Path) -> None:
         save(kept, out / "model" / f"{tower}.pt")
 
 
-def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trained:
+def train_head(config: Config, out: Path, device: Device = CPU, *, compare: bool = False) -> head.Trained:
     """Tune and calibrate the head on the tuned towers, after both rounds' weights are joined."""
     folder, store = out / "model", out / "store"
     join_rounds(config, out)
     clip, tokenizer = with_text(config, out, weights=folder / "text.pt")
     clip.visual.load_state_dict(torch.load(folder / "visual.pt", map_location="cpu", weights_only=True))
-    clip.visual.eval()
+    clip.visual.eval().to(device.kind)
     _fits(clip.visual, config.served_side)
     labels = np.load(out / "street" / "pseudo.npy") if (out / "street" / "pseudo.npy").is_file() else None
     mix = config.mix if labels is None else config.street_mix
@@ -180,7 +180,8 @@ def train_head(config: Config, out: Path, *, compare: bool = False) -> head.Trai
     given = listed.street(config, store)[0]
     trained = head.train(
         clip, tokenizer, store, folder, config.head, mix=mix, side=config.served_side, targets=targets, pseudo=labels,
-        given=given, real=offsets.seen(clip.visual, store, given, config.served_side), compare=compare,
+        given=given, real=offsets.seen(clip.visual, store, given, config.served_side), device=device,
+        compare=compare,
     )  # fmt: skip
     mean, std = statistics(clip.visual)
     head.assemble(
