@@ -27,11 +27,13 @@ class Device:
     Parameters:
         kind: what tensors are moved to.
         rank, world: which of how many processes this is.
+        fast: whether passes run in bfloat16 and are compiled, at the price of the last digits.
     """
 
     kind: torch.device
     rank: int = 0
     world: int = 1
+    fast: bool = False
 
     @property
     def first(self) -> bool:
@@ -62,17 +64,15 @@ class Device:
         return max(1, len(os.sched_getaffinity(0)) // local - 1)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """bfloat16 on CUDA, nothing on the CPU."""
-        if self.kind.type == "cuda":
-            return torch.autocast("cuda", torch.bfloat16)
-        return contextlib.nullcontext()
+        """bfloat16 where it is to be fast, else nothing."""
+        return torch.autocast(self.kind.type, torch.bfloat16) if self.fast else contextlib.nullcontext()
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """What the passes are called on: compiled on CUDA, gradients averaged over all processes."""
+        """What the passes are called on: compiled where it is to be fast, gradients averaged over all processes."""
         wrapped: nn.Module = module
         if self.world > 1:
             wrapped = DistributedDataParallel(wrapped, device_ids=[self.kind] if self.kind.type == "cuda" else None)
-        if self.kind.type == "cuda":
+        if self.fast:
             wrapped = torch.compile(wrapped)  # type: ignore[assignment]
         return wrapped
 
@@ -117,17 +117,18 @@ class _Gather(torch.autograd.Function):
 @contextlib.contextmanager
 def device() -> Iterator[Device]:
     """The best device here; under ``torchrun`` the process group is set up and taken down."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     cuda = torch.cuda.is_available()
+    kind = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    here = Device(kind, rank, world, fast=cuda)
     if world == 1:
-        yield Device(torch.device("cuda" if cuda else "cpu"))
+        yield here
         return
-    local = int(os.environ["LOCAL_RANK"])
     if cuda:
-        torch.cuda.set_device(local)
+        torch.cuda.set_device(kind)
     distributed.init_process_group("nccl" if cuda else "gloo")
     try:
-        yield Device(torch.device("cuda", local) if cuda else torch.device("cpu"), distributed.get_rank(), world)
+        yield here
     finally:
         distributed.destroy_process_group()
 
