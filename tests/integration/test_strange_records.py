@@ -16,6 +16,7 @@ from deploy.local.triton import TritonServer
 from tests.support import events
 from tests.support.fixtures import Workers
 from tests.support.latin1 import Latin1
+from tests.support.waiting import wait_for
 
 Make = Callable[..., Workers]
 
@@ -110,7 +111,7 @@ def test_a_key_larger_than_any_topic_of_ours_takes_does_not_stop_the_records_beh
     workers = make_workers(kafka, standin, photos, COLOUR_REDIS__URL="", COLOUR_STREAM__MAX_RECORD_BYTES="100000")
     created = workers.deployment.created
     kafka.create_topics([created], partitions=1)  # of others: it takes 16 MiB
-    workers.start()
+    worker = workers.start()
     answerable, *behind = events.many(4)
     with workers.reader() as reader:
         _, *keys = events.publish(
@@ -121,3 +122,7 @@ def test_a_key_larger_than_any_topic_of_ours_takes_does_not_stop_the_records_beh
     [(key, value, headers)] = answers.dead
     assert (key, value, headers["colour-reason"]) == ("", None, "invalid_event")
     assert headers["colour-source-offset"] == "0"
+    wait_for(
+        lambda: worker.metric("colour_failures_total", outcome="rejected", reason="invalid_event") == 1,
+        "the rejection among the metrics",
+    )

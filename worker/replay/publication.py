@@ -34,6 +34,10 @@ class ReplayPublisher:
         """Where the records go."""
         return self.publisher.topics
 
+    def admitted(self, envelope: Envelope, outcome: Outcome) -> Outcome:
+        """As in live traffic."""
+        return self.publisher.admitted(envelope, outcome)
+
     def publish(self, envelope: Envelope, outcome: Outcome, now: datetime) -> Publication | None:
         """The record that answers ``envelope``; ``None`` where nothing changed and only changes are wanted."""
         if isinstance(outcome, Labelled):

@@ -40,17 +40,20 @@ class Publisher:
     run: str
     max_bytes: int
 
+    def admitted(self, envelope: Envelope, outcome: Outcome) -> Outcome:
+        """``outcome``, or a rejection where the key is too large: an answer has the same one, and fits nowhere."""
+        if isinstance(outcome, Labelled) and not self._key_fits(envelope):
+            return Rejected(Reason.INVALID_EVENT, f"the record's key is larger than {self.max_bytes} bytes")
+        return outcome
+
     def publish(self, envelope: Envelope, outcome: Outcome, now: datetime) -> Publication:
         """The one record that answers ``envelope``.
 
         A postponed event goes to the retry topic of its attempt, and after the last one to the dead letters. An
         original that is larger than ``max_bytes``, as a topic of others may hold it, is not written again: it gets no
         retry, and its value is left out of its dead letter, where a header says so, and its headers and its key too
-        where they are what is large. It can be read at its source offset. An event whose key alone is larger is a dead
-        letter whatever it shows: its answer has the same key, and no topic of ours takes it.
+        where they are what is large. It can be read at its source offset.
         """
-        if isinstance(outcome, Labelled) and not self._key_fits(envelope):
-            outcome = Rejected(Reason.INVALID_EVENT, f"the record's key is larger than {self.max_bytes} bytes")
         if isinstance(outcome, Labelled):
             return Publication(self.topics.coloured, envelope.key, self._coloured(envelope, outcome, now), [])
         if isinstance(outcome, Postponed) and envelope.attempts < len(self.retry_delays) and self._fits(envelope):

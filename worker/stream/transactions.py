@@ -46,6 +46,10 @@ class Publishing(Protocol):
         """Where the records go."""
         ...
 
+    def admitted(self, envelope: Envelope, outcome: Outcome) -> Outcome:
+        """``outcome``, unless its answer could not be written."""
+        ...
+
     def publish(self, envelope: Envelope, outcome: Outcome, now: datetime) -> Publication | None:
         """The record that answers ``envelope``, or ``None`` for no record."""
         ...
@@ -148,7 +152,11 @@ class Committer(threading.Thread):
         for batch in batches:
             kept = self._still_ours(batch)
             outcomes = batch.outcomes.result()
-            pairs = [pair for pair in zip(batch.items, outcomes, strict=True) if pair[0].partition in kept]
+            pairs = [
+                (item, self._publisher.admitted(item.envelope, outcome))
+                for item, outcome in zip(batch.items, outcomes, strict=True)
+                if item.partition in kept
+            ]
             answered += pairs
             positions |= {item.partition: item.offset + 1 for item, _ in pairs}
             positions |= {partition: offset for partition, offset in batch.reached.items() if partition in kept}
