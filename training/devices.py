@@ -133,6 +133,11 @@ def device() -> Iterator[Device]:
         distributed.destroy_process_group()
 
 
+def where(module: nn.Module) -> torch.device:
+    """Where a module computes; the CPU if it has no parameters."""
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+
+
 def save(content: Any, path: Path) -> None:
     """``torch.save`` that a kill cannot leave half-written."""
     partial = path.with_name(f"{path.name}.partial")

@@ -14,6 +14,7 @@ from torch.nn import functional
 from training.augmentation.compose import letterbox
 from training.data.cutouts import Pixels
 from training.data.store import Store
+from training.devices import where
 from training.stages.encoder import normalised
 
 _BATCH = 64
@@ -26,10 +27,9 @@ def embedded(visual: torch.nn.Module, pictures: Iterable[Pixels]) -> Tensor:
     They are computed where the tower is, and returned on the CPU.
     """
     visual.eval()
-    where = next(visual.parameters()).device
     left, parts = iter(pictures), []
     while some := list(islice(left, _BATCH)):
-        pixels = torch.from_numpy(np.stack(some)).to(where)
+        pixels = torch.from_numpy(np.stack(some)).to(where(visual))
         parts.append(functional.normalize(visual(normalised(pixels, visual)), dim=-1).cpu())
     return torch.cat(parts)
 

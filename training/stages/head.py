@@ -23,7 +23,7 @@ from training.captions.titles import caption
 from training.data import splits
 from training.data.labels import INDEX, LABELS
 from training.data.loader import Batch, Mix, Pictures, batches
-from training.devices import Device, save
+from training.devices import Device, save, where
 from training.journal import Journal
 from training.runs import sha256
 from training.stages import calibration, noise, offsets
@@ -95,7 +95,7 @@ def embed(
         key: whatever decides the embeddings: weights, side, mixture, seed.
     """
     z, target = torch.zeros(0), torch.zeros(0)
-    number, where = 0, next(visual.parameters()).device
+    number = 0
     if cache.is_file():
         kept = torch.load(cache, weights_only=True)
         if kept["key"] == key:
@@ -106,7 +106,7 @@ def embed(
     while len(z) < count:
         batch = Batch(*next(stream))
         known, number = batch.target.sum(1) > 0, number + 1
-        rows = functional.normalize(visual(normalised(batch.pixels[known].to(where), visual)), dim=-1).cpu()
+        rows = functional.normalize(visual(normalised(batch.pixels[known].to(where(visual)), visual)), dim=-1).cpu()
         z, target = torch.cat([z, rows]) if len(z) else rows, torch.cat([target, batch.target[known]])
         bar.update(len(rows))
         if number % _KEEP_EVERY == 0 or len(z) >= count:

@@ -15,7 +15,7 @@ from training.config import Config
 from training.data import by_eye, own, splits
 from training.data import store as stores
 from training.data.cutouts import Pixels
-from training.devices import Device
+from training.devices import Device, where
 from training.stages import listed, pseudo, shop_labels
 from training.stages.embedding import embedded, on_white
 from training.stages.encoder import normalised
@@ -82,9 +82,8 @@ def in_front(visual: torch.nn.Module, photos: Pixels) -> NDArray[np.float32]:
     if not hasattr(tower, "foreground"):
         return found
     visual.eval()
-    where = next(visual.parameters()).device
     for first in range(0, len(photos), 64):
-        pixels = normalised(torch.from_numpy(np.array(photos[first : first + 64])).to(where), visual)
+        pixels = normalised(torch.from_numpy(np.array(photos[first : first + 64])).to(where(visual)), visual)
         coarse = torch.sigmoid(tower.foreground(pixels)[0])
         fine = functional.interpolate(coarse, size=photos.shape[1:3], mode="bilinear", align_corners=False)
         found[first : first + 64] = fine[:, 0].cpu().numpy()
