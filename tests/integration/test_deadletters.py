@@ -197,3 +197,26 @@ def test_redrive_killed_or_started_twice_puts_every_letter_back_once(
     assert codes[0] == 0, (tmp_path / "redrive.log").read_text()[-3000:]
     run(deployment, "redrive")
     assert set(Counter(record.key for record in published(deployment)).values()) == {2}
+
+
+def test_redrive_leaves_originals_that_are_not_all_kept_where_they_are(
+    kafka: KafkaServer, standin: TritonServer, make_workers: Make
+) -> None:
+    """A tombstone whose headers were too large would else be put back without them."""
+    workers = make_workers(kafka, standin, COLOUR_REDIS__URL="", COLOUR_STREAM__MAX_RECORD_BYTES="100000")
+    deployment = workers.deployment
+    kafka.create_topics([deployment.created], partitions=1)  # of others: it takes 16 MiB
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
+    large = [("trace", b"t" * 200_000)]
+    producer.send(deployment.created, key=b"tombstone", value=None, headers=large).get(10)
+    producer.send(deployment.created, key=b"large", value=b"{" * 200_000).get(10)
+    producer.close()
+    given_up(workers, ("small", b"{broken"))
+
+    said = run(deployment, "redrive")
+    assert said.startswith("1 put back")
+    assert said.endswith("2 were too large to be kept: read them at their source offsets\n")
+    again = Counter(record.key for record in published(deployment))
+    assert again == {b"tombstone": 1, b"large": 1, b"small": 2}
+    [listed] = rows(run(deployment, "list", "--listing", "tombstone"))
+    assert "with 0 bytes of value" in run(deployment, "show", listed["dead letter"])

@@ -90,6 +90,11 @@ def test_a_tombstone_is_not_taken_for_an_omitted_value() -> None:
     assert (letter.value, letter.omitted) == (None, None)
 
 
+def test_a_tombstone_whose_headers_were_too_large_is_not_all_there() -> None:
+    letter = opened(written(Record(value=None, headers=[("trace", b"t" * 2000)])))
+    assert (letter.value, letter.headers, letter.omitted) == (None, (), 0)
+
+
 @pytest.mark.parametrize("headers", [[], [("colour-reason", b"no_photo")], [("a", b"b")] * 9, [("a", None)] * 9])
 def test_a_strangers_record_is_no_letter(headers: list[tuple[str, bytes | None]]) -> None:
     assert DeadLetter.open(Record(headers=headers)) is None

@@ -24,7 +24,8 @@ class DeadLetter:
         first_failure: when the first attempt failed.
         source: the original record.
         version: of the worker that gave it up.
-        omitted: bytes of an original that was too large to be kept here; ``value`` is then ``None``.
+        omitted: bytes of the value (0: a tombstone) of an original that was too large to be kept here; ``value`` is
+            then ``None``.
     """
 
     partition: int

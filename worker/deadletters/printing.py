@@ -47,7 +47,7 @@ def details(letter: DeadLetter, *, redriven: bool, max_bytes: int) -> None:
         typer.echo(f"{printable(name)}: {printable(fact)}")
     typer.echo()
     if letter.omitted is not None:
-        typer.echo(f"(the original of {letter.omitted} bytes is not kept here: read it at its source)")
+        typer.echo(f"(the original, with {letter.omitted} bytes of value, is not kept here: read it at its source)")
     elif letter.value is None:
         typer.echo("(no value: a tombstone)")
     else:
