@@ -1,4 +1,4 @@
-"""A ``read_committed`` reader that notes when each output could be read, and a publisher at a fixed pace."""
+"""A ``read_committed`` reader that notes when each output could be read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 
 
 class Listener:
@@ -57,25 +57,3 @@ class Listener:
             for records in polled.values():
                 for record in records:
                     self.arrived.setdefault(record.key.decode(), now)
-
-
-def publish_evenly(bootstrap: str, topic: str, values: Sequence[tuple[str, bytes]], rate: float) -> dict[str, float]:
-    """Publish ``(key, value)`` pairs at ``rate`` a second; when each was handed to the producer, by key."""
-    producer = KafkaProducer(bootstrap_servers=bootstrap, linger_ms=0)
-    sent: dict[str, float] = {}
-    futures: list[Any] = []
-    begun = time.monotonic()
-    for number, (key, value) in enumerate(values):
-        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
-        sent[key] = time.monotonic()
-        futures.append(producer.send(topic, key=key.encode(), value=value))
-    producer.flush(timeout=30)
-    for future in futures:
-        future.get(timeout=10)
-    producer.close()
-    return sent
-
-
-def latencies(sent: dict[str, float], arrived: dict[str, float], skip: int) -> list[float]:
-    """Seconds from published to readable, without the first ``skip``, which meet cold connections."""
-    return [arrived[key] - at for key, at in list(sent.items())[skip:]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import socket
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from deploy.local.redis import RedisServer
 from deploy.local.triton import TritonServer
 from tests.support import events
 from tests.support.fixtures import Workers
+from tests.support.waiting import wait_for
 from worker.events import ListingColoured
 
 Make = Callable[..., Workers]
@@ -74,6 +76,23 @@ def test_every_event_is_answered_once_the_broken_ones_with_their_reason(
         "by-url": 1, "inline": 1, "three-of-five": 3, "one-of-two": 1, "silent": 1,
     }  # fmt: skip
     assert [name for name, answer in coloured.items() if not answer["text_used"]] == ["silent"]
+
+
+def test_a_batch_that_waits_for_a_silent_host_keeps_no_later_one_from_being_computed(
+    kafka: KafkaServer, redis: RedisServer, triton: TritonServer, photos: PhotoServer, make_workers: Make
+) -> None:
+    workers = make_workers(
+        kafka, redis, triton, photos, COLOUR_IMAGES__FIRST_BYTE_TIMEOUT="60", COLOUR_IMAGES__TOTAL_TIMEOUT="60"
+    )
+    worker = workers.start()
+    created = workers.deployment.created
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/photo.jpg"
+        events.publish(kafka.bootstrap, created, [events.listing("stuck", {"url": address})])
+        wait_for(lambda: worker.metric("colour_batches_in_flight") == 1, "the first batch began")
+        events.publish(kafka.bootstrap, created, [events.listing("next", events.inline(events.photo()))])
+        wait_for(lambda: worker.metric("colour_stage_seconds_count", stage="head") == 1, "the second one was computed")
+        assert worker.metric("colour_batches_in_flight") == 2
 
 
 def test_an_output_keeps_the_contract_and_names_the_record_it_answers(

@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 from tests.benchmarks import __main__ as benchmarks
 from tests.benchmarks import document, machine, models, photo_host, photos, report
 from tests.benchmarks.arithmetic import at_least, at_most, percentile, steady_rate
-from tests.benchmarks.listening import latencies
 from tests.benchmarks.report import Failure, Row
 from worker.images import decode
 from worker.models.client import HEAD_MODEL, IMAGE_MODEL
@@ -49,10 +48,6 @@ def test_targets_include_their_bound() -> None:
     assert [at_least(2).met(value) for value in (1.9, 2.0)] == [False, True]
     assert [at_most(2).met(value) for value in (2.0, 2.1)] == [True, False]
     assert f"{at_least(3000)} {at_most(25)}" == ">= 3,000 <= 25"
-
-
-def test_latency_is_arrival_minus_sending_without_the_first() -> None:
-    assert latencies({"a": 0.0, "b": 1.0, "c": 2.0}, {"c": 2.5, "b": 1.25, "a": 9.0}, 1) == [0.25, 0.5]
 
 
 def test_every_figure_has_a_module_that_measures() -> None:

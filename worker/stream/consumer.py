@@ -25,6 +25,7 @@ from worker.stream.batching import BatchSize
 from worker.stream.computation import Computation
 from worker.stream.delays import Delays
 from worker.stream.envelope import Envelope
+from worker.stream.gathering import Gathering
 from worker.stream.inflight import Batch, InFlight, Item
 from worker.stream.mending import Mender, Watch
 from worker.stream.ownership import Ownership
@@ -36,6 +37,7 @@ from worker.stream.witness import Witness, no_witness
 log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.1
+_GATHER_SECONDS = 0.5
 _LAG_SECONDS = 1.0
 _PROBE_SECONDS = 10.0
 _WARM_FACTOR = 4
@@ -89,6 +91,7 @@ class Stream:
             notes=notes,
             witness=witness,
         )
+        self._gathering = Gathering(self._in_flight, settings.max_batch)
         self._batch_size = BatchSize(settings.max_batch, _WARM_FACTOR * settings.max_batch)
         self._taken: dict[TopicPartition, tuple[int, int]] = {}
         self._lag_due = 0.0
@@ -121,6 +124,7 @@ class Stream:
 
     def _turn(self) -> None:
         self._recover()
+        self._gathering.wait(_GATHER_SECONDS)
         room = self._in_flight.has_room()
         reading = room and not self._computation.waits
         self._steer(reading=reading)
@@ -129,6 +133,7 @@ class Stream:
         polled = membership.poll(self._consumer, timeout, self._batch_size.update())
         if polled:
             self._take(polled)
+            self._gathering.begun(sum(map(len, polled.values())))
         elif not room:
             self._in_flight.wait_for_room(_POLL_SECONDS)
         self._report_lag(reading=reading)

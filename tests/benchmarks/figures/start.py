@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from statistics import median
 
 from tests.benchmarks.arithmetic import at_most
 from tests.benchmarks.events import by_address
 from tests.benchmarks.field import Field
-from tests.benchmarks.listening import Listener, publish_evenly
+from tests.benchmarks.listening import Listener
 from tests.benchmarks.report import Row
 
 _TIMES = 3
@@ -37,7 +36,7 @@ def _first_output(field: Field) -> float:
         (listing,) = by_address(field.photos_url, field.photo_names, 1)
         deployment, key = fleet.deployment, listing["listing_id"]
         with Listener(deployment.bootstrap, deployment.coloured) as listener:
-            publish_evenly(deployment.bootstrap, deployment.created, [(key, json.dumps(listing).encode())], 1)
+            fleet.publish([listing])
             begun = time.monotonic()
             fleet.workers.append(deployment.worker())
             listener.wait_for([key], timeout=60)

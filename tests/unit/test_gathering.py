@@ -1,0 +1,156 @@
+"""When the next batch begins."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from datetime import UTC, datetime
+
+import pytest
+from kafka import TopicPartition
+
+from worker.events import Source
+from worker.stream.envelope import Envelope
+from worker.stream.gathering import Gathering
+from worker.stream.inflight import Batch, InFlight, Item
+from worker.tagger import Outcome
+
+FULL = 64
+PARTITION = TopicPartition("created", 0)
+
+
+class Process:
+    """A process whose clocks stand still until they are told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.worked = 7.0
+
+    def gathering(self, queue: InFlight) -> Gathering:
+        return Gathering(queue, FULL, clock=lambda: self.now, work=lambda: self.worked)
+
+
+class Queue(InFlight):
+    """One whose waiting lets its process' clock go on, and says for how long it was told to wait."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(4, 1000)
+        self.waited: list[float] = []
+        self._process = process
+
+    def wait_until_empty(self, seconds: float) -> bool:
+        self.waited.append(seconds)
+        self._process.now += seconds
+        return super().wait_until_empty(0)
+
+
+def batch() -> Batch:
+    source = Source(topic="created", partition=0, offset=0, timestamp=datetime.now(UTC))
+    outcomes: Future[list[Outcome]] = Future()
+    return Batch([Item(PARTITION, 0, Envelope(b"k", b"v", (), source))], {PARTITION: 1}, 1, outcomes)
+
+
+@pytest.fixture
+def process() -> Process:
+    return Process()
+
+
+@pytest.fixture
+def queue(process: Process) -> Queue:
+    return Queue(process)
+
+
+def test_nothing_in_flight_keeps_no_record_waiting(process: Process, queue: Queue) -> None:
+    gathering = process.gathering(queue)
+    gathering.begun(1)
+    process.worked += 10
+    gathering.wait(0.5)
+    assert queue.waited == [0.5]  # which a queue that is empty returns from at once
+
+
+def test_a_batch_waits_while_the_one_before_it_keeps_the_process_busy(process: Process, queue: Queue) -> None:
+    gathering = process.gathering(queue)
+    queue.add(batch())
+    gathering.begun(1)
+    process.now += 0.020
+    process.worked += 0.015
+    gathering.wait(0.5)
+    assert queue.waited == [pytest.approx(0.010)]  # worked for 15 ms, and by then rested for 15
+
+
+def test_work_that_is_done_meanwhile_prolongs_the_wait(process: Process, queue: Queue) -> None:
+    gathering = process.gathering(queue)
+    queue.add(batch())
+    gathering.begun(1)
+    process.worked += 0.010
+    waiting = queue.wait_until_empty
+
+    def busy(seconds: float) -> bool:
+        if len(queue.waited) < 3:
+            process.worked += seconds / 4
+        return waiting(seconds)
+
+    queue.wait_until_empty = busy  # type: ignore[method-assign]
+    gathering.wait(0.5)
+    assert queue.waited == pytest.approx([0.020, 0.010, 0.005, 0.0025])
+
+
+def test_a_process_that_only_waits_for_others_begins_at_once(process: Process, queue: Queue) -> None:
+    gathering = process.gathering(queue)
+    queue.add(batch())
+    gathering.begun(1)
+    process.now += 0.080
+    process.worked += 0.015
+    gathering.wait(0.5)
+    assert queue.waited == []
+
+
+def test_a_worker_that_is_behind_does_not_wait(process: Process, queue: Queue) -> None:
+    gathering = process.gathering(queue)
+    queue.add(batch())
+    gathering.begun(FULL)
+    process.worked += 10
+    gathering.wait(0.5)
+    assert queue.waited == []
+
+
+def test_the_wait_has_a_limit_however_busy_the_process_is(process: Process, queue: Queue) -> None:
+    gathering = process.gathering(queue)
+    queue.add(batch())
+    gathering.begun(1)
+    process.worked += 10
+    gathering.wait(0.5)
+    assert queue.waited == [0.5]
+
+
+def test_a_queue_that_failed_is_not_waited_for(process: Process, queue: Queue) -> None:
+    gathering = process.gathering(queue)
+    queue.add(batch())
+    gathering.begun(1)
+    process.worked += 10
+    queue.fail()
+    gathering.wait(0.5)
+    assert queue.waited == []
+
+
+def test_a_commit_ends_the_wait() -> None:
+    queue = InFlight(4, 1000)
+    busy = 0.0
+
+    def work() -> float:
+        nonlocal busy
+        busy += 1
+        return busy
+
+    gathering = Gathering(queue, FULL, work=work)
+    only = batch()
+    queue.add(only)
+    gathering.begun(1)
+    waiting = threading.Thread(target=gathering.wait, args=[60])
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    only.outcomes.set_result([])
+    queue.remove(queue.wait_for_computed())
+    waiting.join(5)
+    assert not waiting.is_alive()
