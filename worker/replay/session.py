@@ -42,8 +42,8 @@ WARM_BATCH = 512
 """Events in a batch while the cache answers. Larger ones gain nothing more: Python's part per event dominates."""
 
 _LOOK_SECONDS = 1.0
-_NICE = 10
-"""As of the command ``nice``: a tenth of the CPU that a live process beside it gets, and all that is left over."""
+_NICE = 19
+"""As of the command ``nice``: a hundredth of the CPU that a live process beside it gets, and all that is left over."""
 
 _SLACK = timedelta(hours=1)
 """Clocks of publishers and workers may differ by so much."""
