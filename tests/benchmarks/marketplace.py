@@ -15,8 +15,8 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-_ASSIGNED_WITHIN = 20.0
-"""Seconds for the reader to stand at the end of its topic."""
+_DESCRIBED_WITHIN = 20.0
+"""Seconds for Kafka to say what partitions a topic has, and where one ends."""
 
 
 class Reader(threading.Thread):
@@ -40,13 +40,12 @@ class Reader(threading.Thread):
                 "socket.nagle.disable": True,
             }
         )
-        partitions = self._consumer.list_topics(topic, timeout=_ASSIGNED_WITHIN).topics[topic].partitions
-        # The end as it is now: it stands only once the reader has fetched, and an output before that would be missed.
-        ends = [
-            TopicPartition(topic, number, self._consumer.get_watermark_offsets(TopicPartition(topic, number))[1])
-            for number in partitions
-        ]
-        self._consumer.assign(ends)
+        found = self._consumer.list_topics(topic, timeout=_DESCRIBED_WITHIN).topics[topic].partitions
+        partitions = [TopicPartition(topic, number) for number in found]
+        # Offsets, not "the end": that would be looked up at the first fetch, and an output before it would be missed.
+        for partition in partitions:
+            _, partition.offset = self._consumer.get_watermark_offsets(partition, timeout=_DESCRIBED_WITHIN)
+        self._consumer.assign(partitions)
 
     def run(self) -> None:
         """Read."""
@@ -87,7 +86,7 @@ def trade(bootstrap: str, created: str, coloured: str, events: list[tuple[str, s
     sent: dict[str, float] = {}
     begun = time.monotonic()
     for number, (key, value) in enumerate(events):
-        producer.poll(max(0.0, begun + number / rate - time.monotonic()))
+        producer.poll(0)  # hands over what was delivered
         time.sleep(max(0.0, begun + number / rate - time.monotonic()))
         sent[key] = time.monotonic()
         producer.produce(created, key=key.encode(), value=value.encode())

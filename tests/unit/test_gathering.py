@@ -39,9 +39,11 @@ class Queue(InFlight):
         self._process = process
 
     def wait_until_empty(self, seconds: float) -> bool:
+        if super().wait_until_empty(0):
+            return True
         self.waited.append(seconds)
         self._process.now += seconds
-        return super().wait_until_empty(0)
+        return False
 
 
 def batch() -> Batch:
@@ -65,17 +67,28 @@ def test_nothing_in_flight_keeps_no_record_waiting(process: Process, queue: Queu
     gathering.begun(1)
     process.worked += 10
     gathering.wait(0.5)
-    assert queue.waited == [0.5]  # which a queue that is empty returns from at once
+    assert queue.waited == []
 
 
-def test_a_batch_waits_while_the_one_before_it_keeps_the_process_busy(process: Process, queue: Queue) -> None:
+@pytest.mark.parametrize(
+    ("records", "passed", "worked", "waited"),
+    [
+        pytest.param(1, 0.020, 0.015, [0.010], id="as long as the one before it keeps the process busy"),
+        pytest.param(1, 0.080, 0.015, [], id="not for a process that only waits for others"),
+        pytest.param(FULL - 1, 0, 10, [0.5], id="no longer than it is told to"),
+        pytest.param(FULL, 0, 10, [], id="not where the one before it was full"),
+    ],
+)
+def test_a_batch_waits(
+    process: Process, queue: Queue, records: int, passed: float, worked: float, waited: list[float]
+) -> None:
     gathering = process.gathering(queue)
     queue.add(batch())
-    gathering.begun(1)
-    process.now += 0.020
-    process.worked += 0.015
+    gathering.begun(records)
+    process.now += passed
+    process.worked += worked
     gathering.wait(0.5)
-    assert queue.waited == [pytest.approx(0.010)]  # worked for 15 ms, and by then rested for 15
+    assert queue.waited == pytest.approx(waited)
 
 
 def test_work_that_is_done_meanwhile_prolongs_the_wait(process: Process, queue: Queue) -> None:
@@ -93,34 +106,6 @@ def test_work_that_is_done_meanwhile_prolongs_the_wait(process: Process, queue: 
     queue.wait_until_empty = busy  # type: ignore[method-assign]
     gathering.wait(0.5)
     assert queue.waited == pytest.approx([0.020, 0.010, 0.005, 0.0025])
-
-
-def test_a_process_that_only_waits_for_others_begins_at_once(process: Process, queue: Queue) -> None:
-    gathering = process.gathering(queue)
-    queue.add(batch())
-    gathering.begun(1)
-    process.now += 0.080
-    process.worked += 0.015
-    gathering.wait(0.5)
-    assert queue.waited == []
-
-
-def test_a_worker_that_is_behind_does_not_wait(process: Process, queue: Queue) -> None:
-    gathering = process.gathering(queue)
-    queue.add(batch())
-    gathering.begun(FULL)
-    process.worked += 10
-    gathering.wait(0.5)
-    assert queue.waited == []
-
-
-def test_the_wait_has_a_limit_however_busy_the_process_is(process: Process, queue: Queue) -> None:
-    gathering = process.gathering(queue)
-    queue.add(batch())
-    gathering.begun(1)
-    process.worked += 10
-    gathering.wait(0.5)
-    assert queue.waited == [0.5]
 
 
 def test_a_queue_that_failed_is_not_waited_for(process: Process, queue: Queue) -> None:

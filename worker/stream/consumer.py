@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.1
 _GATHER_SECONDS = 0.5
+"""The longest that a poll is put off: the group's rebalances are seen to by polls."""
 _LAG_SECONDS = 1.0
 _PROBE_SECONDS = 10.0
 _WARM_FACTOR = 4
