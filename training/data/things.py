@@ -1,4 +1,4 @@
-"""Animals, tools, furniture and food, drawn or rendered, each in its own colour: what a marketplace sells and these shops do not.
+"""Animals, tools, furniture and food, drawn or rendered, in their own colours: what shops of fashion do not show.
 
 463 of Microsoft's Fluent Emoji (MIT), 192 drawings of the Open Clip Art Library (public domain, mostly animals; their
 names begin with ``oc-``) and 483 pictures of 3D models (CC0 and CC BY, mostly furniture; ``sh-``), those that are one
