@@ -119,6 +119,20 @@ def test_listings_that_come_while_the_worker_is_busy_share_a_batch(
     assert worker.metric("colour_batch_size_count") <= 3
 
 
+def test_a_group_forms_once_when_a_worker_starts(
+    kafka: KafkaServer, redis: RedisServer, triton: TritonServer, make_workers: Make
+) -> None:
+    """Or what was read until it forms again is refused, and read again. (The first group of a broker forms slowly.)"""
+    for workers in (make_workers(kafka, redis, triton), make_workers(kafka, redis, triton)):
+        worker = workers.start()
+        with workers.reader() as reader:
+            for name in ("first", "second", "third"):
+                events.publish(kafka.bootstrap, workers.deployment.created, [events.listing(name)])
+                reader.all_of([name])
+        assert kafka.log.read_text().count(f"Stabilized group {workers.deployment.name} ") == 1
+        assert worker.metric("colour_batch_size_count") == 3
+
+
 def test_an_output_keeps_the_contract_and_names_the_record_it_answers(
     kafka: KafkaServer, redis: RedisServer, triton: TritonServer, make_workers: Make
 ) -> None:

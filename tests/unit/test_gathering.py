@@ -71,17 +71,16 @@ def test_nothing_in_flight_keeps_no_record_waiting(process: Process, queue: Queu
 
 
 @pytest.mark.parametrize(
-    ("records", "passed", "worked", "waited"),
+    ("before", "waited"),
     [
-        pytest.param(1, 0.020, 0.015, [0.010], id="as long as the one before it keeps the process busy"),
-        pytest.param(1, 0.080, 0.015, [], id="not for a process that only waits for others"),
-        pytest.param(FULL - 1, 0, 10, [0.5], id="no longer than it is told to"),
-        pytest.param(FULL, 0, 10, [], id="not where the one before it was full"),
+        pytest.param((1, 0.020, 0.015), [0.010], id="as long as the one before it keeps the process busy"),
+        pytest.param((1, 0.080, 0.015), [], id="not for a process that only waits for others"),
+        pytest.param((FULL - 1, 0, 10), [0.5], id="no longer than it is told to"),
+        pytest.param((FULL, 0, 10), [], id="not where the one before it was full"),
     ],
 )
-def test_a_batch_waits(
-    process: Process, queue: Queue, records: int, passed: float, worked: float, waited: list[float]
-) -> None:
+def test_a_batch_waits(process: Process, queue: Queue, before: tuple[int, float, float], waited: list[float]) -> None:
+    records, passed, worked = before
     gathering = process.gathering(queue)
     queue.add(batch())
     gathering.begun(records)

@@ -107,11 +107,13 @@ class Stream:
         self._committer.start()
         self._watch.start()
         try:
-            # A leader of the group that does not know a topic's partitions yet assigns none of them, to anybody, until
-            # it has learnt of them and the group has joined again.
+            self._consumer.subscribe(topics=list(self._topics.consumed), listener=self._ownership)
+            # A leader of the group that does not know a topic's partitions yet assigns none of them, to anybody. Asked
+            # for once subscribed: what was known before is no part of what kafka-python compares the partitions with
+            # that it learns of later, so the leader would have the group join again, and what was read until then be
+            # refused (IllegalGeneration).
             for topic in self._topics.consumed:
                 self._consumer.partitions_for_topic(topic)
-            self._consumer.subscribe(topics=list(self._topics.consumed), listener=self._ownership)
             while not stopping.is_set():
                 self._turn()
             drained = self._in_flight.wait_until_empty(self._settings.drain_timeout)

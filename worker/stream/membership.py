@@ -110,13 +110,13 @@ def poll(consumer: Any, timeout: float, max_records: int) -> dict[TopicPartition
     one does whose queue is full, would join again and again and never be a member. So a join whose answer nobody has
     taken is shown to the library as one that is under way, and this poll takes its answer.
 
-    The other way leads out of the group, unnoticed. When a group's leader sees that a topic's partitions have changed,
-    which happens at nearly every first join, it joins again. If that takes longer than the poll in which it began, it
-    goes on in the background, and a later poll is to finish it. But performing the assignment also clears the reason
-    for joining (``_perform_assignment`` takes over the snapshot that ``need_rejoin`` compares), so no later poll does:
-    heartbeats stay off, new partitions never arrive, and after the session timeout the broker gives the old ones to
-    others, while this consumer reads on and each of its commits is refused. Asking for the join again makes this poll
-    finish the one in flight.
+    The other way leads out of the group, unnoticed. When a group's leader sees that a topic's partitions have changed
+    (or knows them, and did not when it subscribed), it joins again. If that takes longer than the poll in which it
+    began, it goes on in the background, and a later poll is to finish it. But performing the assignment also clears the
+    reason for joining (``_perform_assignment`` takes over the snapshot that ``need_rejoin`` compares), so no later poll
+    does: heartbeats stay off, new partitions never arrive, and after the session timeout the broker gives the old ones
+    to others, while this consumer reads on and each of its commits is refused. Asking for the join again makes this
+    poll finish the one in flight.
 
     A broker that is away for a moment is no reason to leave either: a connection that it refuses in the midst of a
     rebalance comes out of ``KafkaConsumer.poll`` as an error, and the next poll tries again. Nothing is skipped by it:
