@@ -16,7 +16,8 @@ import typer
 
 from training import config as settings
 from training import runs
-from training.devices import Device, device
+from training.data import things
+from training.devices import Device, alone, device
 from training.evaluation.cli import evaluate, figures
 from training.stages import labelling, listed, towers
 from training.stages.cli import card, export, rivals
@@ -34,7 +35,8 @@ Out = Annotated[Path, typer.Option(help="Folder of the model: store, weights, gr
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML with settings.", exists=True, dir_okay=False)]
 Again = Annotated[bool, typer.Option("--again", help="Redo the stage even if it is done.")]
 Fraction = Annotated[
-    float | None, typer.Option(help="Share of the labelled cut-outs; the source work took 0.2.", min=0)
+    float | None,
+    typer.Option(help="Share of the labelled cut-outs; the source work took 0.2.", min=0.0001, max=1),
 ]
 Epochs = Annotated[int | None, typer.Option(help="Passes over them; the source work made 5.", min=1)]
 
@@ -42,15 +44,23 @@ Epochs = Annotated[int | None, typer.Option(help="Passes over them; the source w
 @app.command()
 def prepare(data: Data, out: Out, config: ConfigFile = None, again: Again = False) -> None:
     """Cut items out of photos on white, judge their labels, keep them with people's own photos, and split both."""
+    alone("prepare")
     chosen = settings.load(config)
     labelled, street = towers.sources(chosen, data)
     inputs = {str(path.relative_to(data)): path for path in (*labelled, *street)}
     store = out / "store" / "rows.json"
     with _stage(out, "prepare", chosen.prepare, inputs=inputs, outputs=[store], again=again) as (run, _):
         if not run.done:
-            skipped = towers.prepare(chosen, data, out)
-            run.results = {"rows that could not be used": len(skipped.rows), "listed in": "store/rows.json"}
+            skipped, beyond = towers.prepare(chosen, data, out)
+            run.results = {
+                "rows that could not be used": len(skipped.rows),
+                "listed in": "store/rows.json",
+                f"cut-outs beyond {chosen.prepare.cap} a colour": sum(beyond.values()),
+            }
             typer.echo(f"{len(skipped.rows)} rows could not be used; {store} lists them")
+            if beyond:
+                each = ", ".join(f"{colour} {count}" for colour, count in beyond.items())
+                typer.echo(f"left out beyond prepare.cap, {chosen.prepare.cap} a colour: {each}")
 
 
 @app.command()
@@ -76,11 +86,11 @@ def scratch(
     if titles_only:
         return
     how = chosen.scratch
-    how = replace(how, fraction=fraction or how.fraction, epochs=epochs or how.epochs)
+    how = replace(how, fraction=how.fraction if fraction is None else fraction, epochs=epochs or how.epochs)
     chosen = replace(chosen, scratch=how)
     given = {**base, **asdict(how), "mix": asdict(chosen.mix)}
     with _stage(
-        out, "scratch", given, inputs=listed.inputs(chosen), after=["prepare", "titles"],
+        out, "scratch", given, inputs=_composed(chosen), after=["prepare", "titles"],
         outputs=[out / "scratch" / "clip.pt"], state=[out / "scratch" / "state.pt"], again=again,
     ) as (run, where):  # fmt: skip
         if not run.done:
@@ -104,15 +114,14 @@ def encoder(
     chosen = settings.load(config)
     street = (out / "street" / "pseudo.npy").is_file() if street is None else street
     name, how = ("street", chosen.street_encoder) if street else ("encoder", chosen.encoder)
-    if fraction is not None or epochs is not None:
-        fraction, epochs = fraction or 0.2, epochs or 5
+    fraction, epochs = _both(fraction, epochs)
     given = {
         "model": chosen.model, "pretrained": chosen.pretrained, "imagenet": imagenet, "fraction": fraction,
         "epochs": epochs, "settings": asdict(how), "mix": asdict(chosen.street_mix if street else chosen.mix),
     }  # fmt: skip
     before = ["prepare", "titles", *(["encoder", "label"] if street else [])]
     with _stage(
-        out, name, given, inputs={} if street else listed.inputs(chosen), after=before,
+        out, name, given, inputs={} if street else _composed(chosen), after=before,
         outputs=[out / name / "visual.pt"], state=[out / name / "state.pt"], again=again,
     ) as (run, where):  # fmt: skip
         if not run.done:
@@ -125,6 +134,7 @@ def encoder(
 @app.command()
 def label(out: Out, config: ConfigFile = None, again: Again = False) -> None:
     """Label photos for the second round of `encoder`: by eye where somebody looked, else by the first round."""
+    alone("label")
     chosen = settings.load(config)
     given = {"settings": asdict(chosen.pseudo), "side": chosen.encoder.side}
     outputs = [out / "street" / "pseudo.npy", out / "street" / "targets.npy", out / "street" / "own.npz"]
@@ -147,25 +157,34 @@ def head(
     again: Again = False,
 ) -> None:
     """Tune the last layers on cached embeddings, calibrate them, and choose the threshold of `uncertain`."""
+    alone("head")
     chosen = settings.load(config)
-    if fraction is not None or epochs is not None:
-        known = listed.cutouts(chosen, out / "store")
-        targets = towers.drawn(known, out / "store", fraction or 0.2, chosen.head.seed)
-        chosen = replace(chosen, head=replace(chosen.head, pictures=towers.steps_for(targets, epochs or 5, 1)))
+    fraction, epochs = _both(fraction, epochs)
     given = {
         "settings": asdict(chosen.head), "first_share": chosen.first_share, "served_side": chosen.served_side,
-        "compare": compare,
+        "compare": compare, "fraction": fraction, "epochs": epochs,
         "mixes": [asdict(chosen.mix), asdict(chosen.street_mix)],
     }  # fmt: skip
     files = [out / "model" / name for name in ("head.pt", "model.json")]
     before = ["prepare", "titles", "encoder", "label", "street"]
-    eye = listed.inputs(chosen)
-    with _stage(out, "head", given, inputs=eye, after=before, outputs=files, again=again) as (run, where):
+    with _stage(out, "head", given, inputs=_composed(chosen), after=before, outputs=files, again=again) as (run, where):
         if not run.done:
-            trained = towers.train_head(chosen, out, where, compare=compare)
+            trained = towers.train_head(chosen, out, where, fraction=fraction, epochs=epochs, compare=compare)
             run.results = trained.results
             for name, result in trained.results.items():
                 typer.echo(f"{name}: {result}")
+
+
+def _composed(chosen: settings.Config) -> dict[str, Path]:
+    """What pictures are composed of, beside the store."""
+    return listed.inputs(chosen) | {"things": things.FOLDER}
+
+
+def _both(fraction: float | None, epochs: int | None) -> tuple[float | None, int | None]:
+    """Where one of them is given, the other is the source work's."""
+    if fraction is None and epochs is None:
+        return None, None
+    return 0.2 if fraction is None else fraction, epochs or 5
 
 
 @contextmanager

@@ -133,6 +133,16 @@ def device() -> Iterator[Device]:
         distributed.destroy_process_group()
 
 
+def alone(stage: str) -> None:
+    """For the stages that write what every process would write.
+
+    Raises:
+        RuntimeError: it was started by ``torchrun`` with several processes.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RuntimeError(f"`{stage}` runs in one process; torchrun is for `scratch` and `encoder`")
+
+
 def where(module: nn.Module) -> torch.device:
     """Where a module computes; the CPU if it has no parameters."""
     return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))

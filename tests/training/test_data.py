@@ -95,11 +95,12 @@ def test_a_store_is_made_of_what_the_worker_would_see(tmp_path: Path) -> None:
         (folder / "good.png").write_bytes(clear_png())
         (folder / "empty.jpg").write_bytes(b"")
     (tmp_path / "street" / "unlabelled.jpg").write_bytes(photo())
-    skipped = stores.build([tmp_path / "shop"], [tmp_path / "street"], tmp_path / "store", cap=10)
+    skipped, beyond = stores.build([tmp_path / "shop"], [tmp_path / "street"], tmp_path / "store", cap=10)
     assert [name for name, reason in skipped.rows if reason.startswith("not_an_image")] == [
         "red/empty.jpg",
         "green/empty.jpg",
     ]
+    assert beyond == {}
     store = stores.load(tmp_path / "store")
     assert store.targets.argmax(1).tolist() == [INDEX["red"]]
     assert store.street_ids == ["green/good.png", "unlabelled.jpg"]
@@ -149,6 +150,35 @@ def test_webdataset_shards_are_read_in_order(tmp_path: Path) -> None:
         ("b1", "burgundy", ""),
     ]
     assert [name for name, _ in skipped] == ["c0", "d0", "c1", "d1"]
+
+
+def test_a_shard_that_breaks_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    """As is one with a name twice; the next shard is read too."""
+    names = {"0": ("a.jpg", "a.jpg", "b.jpg"), "1": ("c.jpg", "d.jpg"), "2": ("e.jpg",), "3": ("f.jpg",)}
+    for shard, members in names.items():
+        with tarfile.open(tmp_path / f"{shard}.tar", "w") as tar:
+            for name in members:
+                info = tarfile.TarInfo(name)
+                info.size = len(photo())
+                tar.addfile(info, io.BytesIO(photo()))
+    with tarfile.open(tmp_path / "1.tar") as tar:
+        midst = tar.getmember("d.jpg").offset_data + len(photo()) // 2
+    (tmp_path / "1.tar").write_bytes((tmp_path / "1.tar").read_bytes()[:midst])
+    (tmp_path / "2.tar").write_bytes(b"no tar at all")
+    found, skipped = rows(tmp_path)
+    assert [row.id for row in found] == ["a", "b", "c", "f"]
+    assert [name for name, _ in skipped] == ["0.tar", "1.tar", "2.tar"]
+
+
+def test_cut_outs_beyond_the_cap_are_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "shop" / "red"
+    folder.mkdir(parents=True)
+    for number in range(5):
+        (folder / f"{number}.png").write_bytes(clear_png())
+    (tmp_path / "street").mkdir()
+    _, beyond = stores.build([tmp_path / "shop"], [tmp_path / "street"], tmp_path / "store", cap=2)
+    assert beyond == {"red": 3}
+    assert len(stores.load(tmp_path / "store").cutouts) == 2
 
 
 def item(rgb: tuple[int, int, int], seed: int) -> NDArray[np.uint8]:

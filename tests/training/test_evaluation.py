@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 from pathlib import Path
@@ -19,11 +20,12 @@ from tests.training.graphs import build
 from training.augmentation.recolour import PAINTS
 from training.captions.items import ITEMS
 from training.cli import app
-from training.evaluation import figures, naming
+from training.evaluation import figures, literature, naming, targets
 from training.evaluation.literature import binding
-from training.evaluation.measures import calibration_error, measure, precision_at, risk_coverage
+from training.evaluation.measures import COLOURS, calibration_error, measure, precision_at, risk_coverage
 from training.evaluation.photos import read
 from training.evaluation.queries import Words, scores
+from training.evaluation.targets import UNUSUAL
 from training.rivals.pictures import to_ask
 from worker.colours import Colour
 
@@ -68,10 +70,75 @@ def test_the_command_writes_both_reports(tmp_path: Path, labelled: Path) -> None
     named = report["rows"]["colour naming: middle of the photo, CIELAB, XKCD"]
     assert named["strict"] == 1
     assert named["lenient"] == 1
-    assert "objects in colours that they never have" in report["tests"]
+    assert UNUSUAL in report["tests"]
+    assert set(report["tests"]["objects plated with gold and silver"]) == {"all", "gold", "silver"}
+    assert report["rivals"] == [name for name in report["rows"] if name.startswith("colour naming")]
+    assert "plain CNN classifier" in report["facts"]["not measured, since not trained"]
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "<svg" in page
-    assert "All in one table" in page
+    whole = [name for name in report["rows"] if not name.startswith("this model, image only,")]
+    assert page.count("answer</text>") == len(whole)  # a confusion matrix each
+    assert page.count("share of photos answered</text>") == len(whole) - len(report["rivals"])
+    for name in whole:
+        assert f"{name}: strict" in page or name == "this model, image only"
+    for target in targets.reached(report):
+        assert f"<td>{target.name}</td>" in html.unescape(page)
+
+
+def test_a_row_that_cannot_be_used_is_counted_and_told(labelled: Path, tmp_path: Path) -> None:
+    rows = pq.read_table(labelled).to_pylist()
+    rows[1] |= {"image": rows[1]["image"][:200]}
+    rows[2] |= {"colour": None, "label_1": None, "label_2": None}
+    rows[3] |= {"label_2": "crimson"}
+    path = tmp_path / "broken.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    photos = read(path)
+    assert len(photos) == 9
+    assert [identifier for identifier, _ in photos.skipped.rows] == ["1", "2", "3"]
+    assert "crimson" in photos.skipped.rows[2][1]
+    pq.write_table(pa.Table.from_pylist(rows[1:4]), path)
+    with pytest.raises(ValueError, match="none of its 3 rows"):
+        read(path)
+
+
+def test_a_target_is_met_from_its_bound_on() -> None:
+    report = {
+        "rows": {
+            targets.OURS: {"strict": 0.8, "lenient": 0.879, "macro_f1": 0.75, "ece": 0.051},
+            "other": {"strict": 0.71},
+        },
+        "rivals": ["other"],
+        "tests": {UNUSUAL: {"all": 0.9}},
+        "served": {targets.MEGABYTES: 40.1},
+    }
+    found = {target.name: target.met for target in targets.reached(report)}
+    assert found == {
+        "strict accuracy": True,
+        "lenient accuracy": False,
+        "macro-F1": True,
+        "expected calibration error": False,
+        "strict accuracy above the best rival's": False,
+        UNUSUAL: True,
+        targets.MEGABYTES: False,
+    }
+
+
+def test_paint_and_plating_are_followed_by_who_sees_them(labelled: Path) -> None:
+    """A classifier that names the nearest measured paint or metal of the middle."""
+
+    def middle(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return np.stack([naming.name(picture, naming.middle(picture)) for picture in pictures])
+
+    def metal(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        warm = [
+            int(picture[28:36, 28:36, 0].mean()) - int(picture[28:36, 28:36, 2].mean()) > 30 for picture in pictures
+        ]
+        said = [COLOURS.index(Colour.GOLD if gold else Colour.SILVER) for gold in warm]
+        return np.eye(18, dtype=np.float32)[said]
+
+    photos = read(labelled)
+    assert literature.unusual(middle, 64, photos.data)["all"] > 0.5
+    assert literature.unusual(metal, 64, photos.data)["all"] == 0
+    assert literature.plated(metal, 64, photos.data) == {"all": 1, "gold": 1, "silver": 1}
 
 
 def test_labels_are_read_with_their_alternatives(labelled: Path) -> None:

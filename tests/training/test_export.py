@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from google.protobuf import text_format  # type: ignore[import-untyped]
 from onnx import parser
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
 from tests.training.graphs import SIDE, WIDTH, build
 from training.serving.repository import ENGINES, HEAD, IMAGE, RELEASE, TEXT, WHEEL, Wrapping, add_version, fingerprint
+from training.stages.export import ParityError, to_onnx
 from training.stages.quantise import quantise
 from worker.models.releases import Release
 
@@ -33,6 +35,19 @@ head (float[n,18] image_embedding, float[n,18] text_embedding) => (float[n,18] p
 
 def parsed(repository: Path, model: str) -> ModelConfig:
     return text_format.Parse((repository / model / "config.pbtxt").read_text(), ModelConfig())
+
+
+class TwoFaced(torch.nn.Module):
+    """Answers otherwise once it is exported."""
+
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers if torch.compiler.is_exporting() else numbers + 0.001
+
+
+def test_a_graph_that_answers_otherwise_is_not_exported(tmp_path: Path) -> None:
+    with pytest.raises(ParityError, match=r"differs from PyTorch by 1\.0"):
+        to_onnx(TwoFaced(), {"numbers": torch.zeros(3, 4)}, "same", tmp_path / "model.onnx")
+    assert to_onnx(torch.nn.Identity(), {"numbers": torch.zeros(3, 4)}, "same", tmp_path / "model.onnx") == 0
 
 
 def test_the_container_runs_the_same_release_by_its_onnxruntime_backend(tmp_path: Path) -> None:

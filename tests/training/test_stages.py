@@ -26,6 +26,7 @@ from training.config import load
 from training.evaluation.release import load as load_release
 from training.journal import Journal
 from training.serving.repository import HEAD, active
+from training.stages import towers
 from training.stages.calibration import agreed, fit_temperature
 from training.towers import serving
 from training.towers.tokenizer import encode
@@ -116,7 +117,7 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
     assert "1 rows could not be used" in _run("prepare", "--data", str(made), *common)
     _run("scratch", *common)
     _run("encoder", "--no-street", "--no-imagenet", *common)
-    assert "photos: 5\nlabelled by people: 2" in _run("label", *common)
+    assert "photos: 5\nlabelled by eye or by sellers: 2" in _run("label", *common)
     _run("encoder", "--street", "--no-imagenet", *common)
     assert "cleanlab's pruning" in _run("head", "--compare", *common)
     rounds = {name: _weights(out / name / "text.pt") for name in ("text", "encoder", "street", "model")}
@@ -192,6 +193,27 @@ def test_every_stage_hands_on_to_the_next(made: Path, tmp_path: Path) -> None:
         cached.unlink()
     _run(*head, "--again")
     assert all(torch.equal(trained[name], again) for name, again in _weights(out / "model" / "head.pt").items())
+
+    _run(*head, "--fraction", "0.34")
+    config = json.loads((out / "run.json").read_text())["head"]["config"]
+    assert (config["fraction"], config["epochs"]) == (0.34, 5)
+
+
+def test_a_share_is_of_each_colour_and_leaves_what_is_held_out(made: Path, tmp_path: Path) -> None:
+    _run("prepare", "--data", str(made), "--out", str(tmp_path), "--config", str(made / "small.yaml"))
+    targets = np.load(tmp_path / "store" / "targets.npy")
+    held = np.zeros(len(targets), np.bool_)
+    held[:2] = True
+    marks = dict(np.load(tmp_path / "store" / "held.npz"))
+    np.savez(tmp_path / "store" / "held.npz", **(marks | {"cutouts": held}))  # type: ignore[arg-type]
+    found, pictures = towers.some(targets, tmp_path / "store", 0.34, 2, seed=0)
+    assert (found[held] == targets[held]).all()
+    free = targets[~held].argmax(1)
+    left = found[~held]
+    counts = {int(colour): int((free == colour).sum()) for colour in np.unique(free)}
+    drawn = {colour: int((left[free == colour].sum(1) > 0).sum()) for colour in counts}
+    assert drawn == {colour: -(-34 * count // 100) for colour, count in counts.items()}
+    assert pictures == 2 * sum(drawn.values())
 
 
 class Killed(Exception):

@@ -1,4 +1,4 @@
-"""Labels that people gave to photos by looking at them; several may have looked at one photo."""
+"""Labels given to photos by looking at them, by people or by a model; several may have looked at one photo."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,9 +75,10 @@ def read_parquet(path: Path, skipped: Skipped) -> Iterator[Row]:
 def read_webdataset(shards: list[Path], skipped: Skipped) -> Iterator[Row]:
     """Tar shards of ``<key>.jpg`` (or .png, .webp) beside ``<key>.json``, or ``<key>.txt`` with nothing but the colour.
 
-    The JSON has the names of the Parquet columns. Shards are read one after another, in the order of their names.
+    The JSON has the names of the Parquet columns. Shards are read one after another, in the order of their names; one
+    that breaks off is read as far as it goes.
     """
-    for sample in _samples(shards):
+    for sample in _samples(shards, skipped):
         key = sample["__key__"]
         image = next((sample[suffix[1:]] for suffix in sorted(PHOTO_SUFFIXES) if suffix[1:] in sample), None)
         if image is None:
@@ -161,13 +163,21 @@ def read(path: Path, skipped: Skipped, *, labelled: bool = True) -> Iterator[Row
     )
 
 
-def _samples(shards: list[Path]) -> Iterator[dict[str, Any]]:
+def _samples(shards: list[Path], skipped: Skipped) -> Iterator[dict[str, Any]]:
     for path in shards:
+
+        def listed(error: Exception, name: str = path.name) -> bool:
+            """Whether to go on: behind a shard that breaks off, and behind a name that occurs twice."""
+            if not isinstance(error, tarfile.TarError | ValueError):
+                return False
+            if name not in dict(skipped.rows):  # webdataset tells of one break at two places
+                skipped.add(name, str(error.args[0]))
+            return True
+
         # Opened and closed here: webdataset's own pipeline leaves that to the garbage collector.
         with path.open("rb") as stream:
-            yield from tariterators.group_by_keys(
-                tariterators.tar_file_expander([{"url": str(path), "stream": stream}])
-            )
+            files = tariterators.tar_file_expander([{"url": str(path), "stream": stream}], handler=listed)
+            yield from tariterators.group_by_keys(files, handler=listed)
 
 
 def _row(identifier: str, image: bytes, record: dict[str, Any]) -> Row:

@@ -67,7 +67,7 @@ def _decoded(row: Row, skipped: Skipped) -> Pixels | None:
         return None
 
 
-def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> Skipped:
+def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> tuple[Skipped, dict[str, int]]:
     """Write the store.
 
     Parameters:
@@ -77,7 +77,7 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
         cap: at most this many cut-outs a colour; the shops have 50 times as much black as turquoise.
 
     Returns:
-        the rows that could not be used.
+        the rows that could not be used, and how many cut-outs of a colour were left out beyond ``cap``.
 
     Raises:
         ValueError: not one labelled photo can be used.
@@ -102,9 +102,9 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
                 skipped.add(row.id, f"label {row.raw_colour!r} contradicts the pixels or has no mapping")
                 continue
             main = int(label.argmax())
-            if count[main] >= cap:
-                continue
             count[main] += 1
+            if count[main] > cap:
+                continue
             cutouts.append(cut)
             targets.append(label)
             labs.append(lab)
@@ -136,13 +136,14 @@ def build(labelled: list[Path], street: list[Path], folder: Path, cap: int) -> S
     np.save(folder / "street_targets.npy", np.array(said, np.float32).reshape(-1, len(LABELS)))
     np.save(folder / "street_aspect.npy", np.array(aspects, np.float32))
     np.save(folder / "street_items.npy", np.array(kinds, np.int64))
+    beyond = {label: int(found) - cap for label, found in zip(LABELS, count, strict=True) if found > cap}
     summary = {
         "titles": titles, "sellers": sellers, "ids": ids, "street_sellers": street_sellers,
         "street_ids": street_ids,
-        "items": [item.key for item in ITEMS], "skipped": skipped.rows,
+        "items": [item.key for item in ITEMS], "skipped": skipped.rows, "beyond": beyond,
     }  # fmt: skip
     (folder / "rows.json").write_text(json.dumps(summary, ensure_ascii=False), encoding="utf-8")
-    return skipped
+    return skipped, beyond
 
 
 def load(folder: Path) -> Store:

@@ -20,7 +20,7 @@ from training.data import by_eye
 from training.data.cutouts import Pixels
 from training.data.labels import INDEX
 
-_FOLDER = Path(__file__).parent / "things"
+FOLDER = Path(__file__).parent / "things"
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _KEPT = 0.25
 """Of the chroma of things that are called white, grey, silver or black."""
@@ -42,8 +42,8 @@ class Things:
 @cache
 def load() -> Things:
     """All of them, in the order of their names."""
-    paths = sorted(_FOLDER.glob("*.webp"))
-    targets, _ = by_eye.read(_FOLDER / "things.csv", [path.stem for path in paths])
+    paths = sorted(FOLDER.glob("*.webp"))
+    targets, _ = by_eye.read(FOLDER / "things.csv", [path.stem for path in paths])
     cutouts = np.stack([np.asarray(Image.open(path).convert("RGBA"), np.uint8) for path in paths])
     # The artists' whites and greys are lilac, which a title may say of a drawing and a buyer of no pan.
     lilac = np.isin(targets.argmax(1), [INDEX[name] for name in ("white", "grey", "silver", "black")])

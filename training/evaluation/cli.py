@@ -10,6 +10,7 @@ import typer
 from training.evaluation import throughput
 from training.evaluation.figures import write as write_figures
 from training.evaluation.run import evaluate as measure_all
+from training.evaluation.targets import reached
 
 
 def evaluate(
@@ -28,9 +29,10 @@ def evaluate(
     served = throughput.measure(repository) if triton else None
     report = measure_all(repository, data, out, trained=trained, rivals=rivals, tests=tests, throughput=served)
     width = max(map(len, report.rows))
-    for name, row in report.rows.items():
+    for name, line in report.rows.items():
+        row = line.figures
         ece = f"{row.ece:.3f}" if row.ece is not None else "-"
-        speed = f"{report.speeds[name]:.0f}" if name in report.speeds else "-"
+        speed = f"{line.speed:.0f}" if line.speed is not None else "-"
         typer.echo(
             f"{name:<{width}}  strict {row.strict:6.1%} [{row.low:.1%}, {row.high:.1%}]  lenient {row.lenient:6.1%}  "
             f"macro-F1 {row.macro_f1:.3f}  ECE {ece}  photos/s {speed}"
@@ -39,6 +41,8 @@ def evaluate(
         typer.echo(f"{name}: " + ", ".join(f"{test} {value:.1%}" for test, value in list(results.items())[:6]))
     if served is not None:
         typer.echo(f"Triton: {served}")
+    for target in reached(report.as_json()):
+        typer.echo(f"{'met' if target.met else 'MISSED':<6}  {target.name}: {target.measured}, wanted {target.wanted}")
     typer.echo(f"{out / 'report.html'}")
 
 

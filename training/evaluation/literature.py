@@ -1,11 +1,12 @@
 """Colour tests from the literature, on made pictures and on recoloured cut-outs.
 
-- achromatic: white, grey and black garments on coloured grounds; how often a hue is named instead.
+- achromatic: white, grey and black garments on coloured grounds; how often they are named so.
 - Stroop: a colour word written over a garment of another colour, in English and Russian (typographic attack on CLIP,
   distill.pub/2021/multimodal-neurons); how often the written word wins.
 - contrast: accuracy by the distance (CIE76) of garment and ground (after arXiv 2212.08650).
-- unusual: real objects painted in colours that they never have («фиолетовая кошка», «золотой унитаз»); how often the
-  answer follows the paint.
+- unusual: real objects painted in colours that they never have («фиолетовая кошка»); how often the answer follows the
+  paint.
+- plated: the same objects in gold and silver («золотой унитаз»), which no paint is.
 - binding: two garments of two colours side by side, one large in the middle and one small at the edge; how often the
   answer is the other one's colour (concept association bias, arXiv 2212.12043: asked for one thing's colour, CLIP names
   that of the thing beside it).
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
-from training.augmentation.recolour import PAINTS, paint
+from training.augmentation.recolour import METALS, PAINTS, gilded, paint
 from training.data.cutouts import cut_out
 from training.evaluation.measures import COLOURS, Floats
 from worker.colours import NAMES, Colour
@@ -118,26 +119,48 @@ def unusual(classify: Classify, side: int, photos: Sequence[bytes]) -> dict[str,
         photos: of objects on white; those that cannot be cut out are left out.
     """
     random = np.random.default_rng(0)
-    pictures: list[Pixels] = []
-    painted: list[str] = []
-    for data in photos:
-        item = cut_out(decode(data, 128), 128)
-        if item is None:
-            continue
+    pictures, painted = [], []
+    for item in _cut_outs(photos):
         for colour in random.permutation(list(PAINTS))[:5]:
             centres = PAINTS[str(colour)]
             rgba = paint(item, centres[int(random.integers(len(centres)))], random)
-            alpha = rgba[..., 3:].astype(np.float32) / 255
-            ground = np.full((*rgba.shape[:2], 3), random.integers(150, 256), np.float32)
-            flat = np.asarray(rgba[..., :3] * alpha + ground * (1 - alpha), np.uint8)
-            pictures.append(np.asarray(cv2.resize(flat, (side, side), interpolation=cv2.INTER_AREA), np.uint8))
+            pictures.append(_on_grey(rgba, side, random))
             painted.append(str(colour))
-    if not pictures:
+    return _followed(classify, pictures, painted)
+
+
+def plated(classify: Classify, side: int, photos: Sequence[bytes]) -> dict[str, float]:
+    """Share of objects plated with gold and with silver whose answer is the metal; parameters as of ``unusual``."""
+    random = np.random.default_rng(0)
+    pictures, metals = [], []
+    for item in _cut_outs(photos):
+        for metal in METALS:
+            pictures.append(_on_grey(gilded(item, metal, random), side, random))
+            metals.append(metal)
+    return _followed(classify, pictures, metals)
+
+
+def _cut_outs(photos: Sequence[bytes]) -> list[Pixels]:
+    items = [item for data in photos if (item := cut_out(decode(data, 128), 128)) is not None]
+    if not items:
         raise ValueError("no object could be cut out; the photos must lie on white")
-    right = np.array([answer == colour for answer, colour in zip(_answers(classify, pictures), painted, strict=True)])
-    names = np.array(painted)
+    return items
+
+
+def _on_grey(rgba: Pixels, side: int, random: np.random.Generator) -> Pixels:
+    """On some light grey, as objects are photographed to be sold: uint8 [side, side, 3]."""
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    ground = np.full((*rgba.shape[:2], 3), random.integers(150, 256), np.float32)
+    flat = np.asarray(rgba[..., :3] * alpha + ground * (1 - alpha), np.uint8)
+    return np.asarray(cv2.resize(flat, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _followed(classify: Classify, pictures: list[Pixels], wanted: list[str]) -> dict[str, float]:
+    """Share of answers that are what was wanted, in all and by colour."""
+    right = np.array([answer == colour for answer, colour in zip(_answers(classify, pictures), wanted, strict=True)])
+    names = np.array(wanted)
     return {"all": float(right.mean())} | {
-        colour: float(right[names == colour].mean()) for colour in sorted(set(painted))
+        colour: float(right[names == colour].mean()) for colour in sorted(set(wanted))
     }
 
 

@@ -1,4 +1,4 @@
-"""``report.json`` and ``report.html``: one table for all, then where this model errs and how sure it is then."""
+"""``report.json`` and ``report.html``: what was wanted, one table for all, then where each errs, and how sure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from training.evaluation.measures import COLOURS, Figures, Floats, confusion, reliability_bins, risk_coverage
+from training.evaluation.measures import COLOURS, Floats, confusion, reliability_bins, risk_coverage
 from training.evaluation.photos import Photos
+from training.evaluation.row import Row
+from training.evaluation.targets import reached
 from worker.colours import NAMES
 
 _TEMPLATE = Path(__file__).with_name("report.html.jinja")
-_WORST = 36
+_WORST, _WORST_OF_OTHERS = 36, 12
 
 
 @dataclass
@@ -29,53 +31,91 @@ class Report:
     """What was measured.
 
     Parameters:
-        rows: name -> figures, in the order of the table; the first is this model, image only.
-        speeds: name -> photos a second on the CPU, from decoded pixels on, where it was measured.
+        rows: name -> what one classifier did, in the order of the table; the first is this model, image only.
         tests: name -> test -> figure in 0..1.
         facts: what was measured on what: releases, photos, speed.
         coverage: of the decision that is not ``uncertain``, and the accuracy where it is not.
+        served: megabytes of the repository, and images a second through Triton, if that was measured.
     """
 
-    rows: dict[str, Figures] = field(default_factory=dict)
-    speeds: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, Row] = field(default_factory=dict)
     tests: dict[str, dict[str, float]] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     coverage: dict[str, float] = field(default_factory=dict)
+    served: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def speeds(self) -> dict[str, float]:
+        """Name -> photos a second on the CPU, from decoded pixels on, where it was measured."""
+        return {name: row.speed for name, row in self.rows.items() if row.speed is not None}
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``report.json`` holds."""
+        return {
+            "rows": {name: asdict(row.figures) for name, row in self.rows.items()},
+            "rivals": [name for name, row in self.rows.items() if row.rival],
+            "speeds": self.speeds,
+            "tests": self.tests,
+            "facts": self.facts,
+            "coverage": self.coverage,
+            "served": self.served,
+        }
 
 
-def write(report: Report, photos: Photos, probabilities: Floats, out: Path) -> None:
-    """Write both files into ``out``. The gallery shows photos: keep it with the data, not with the code.
+@dataclass(frozen=True)
+class _Diagnosis:
+    """Where a classifier errs, as the page shows it; ``reliability`` and ``risk`` only where it says how sure it is."""
+
+    name: str
+    row: Row
+    confusion: str
+    reliability: str
+    risk: str
+    worst: Sequence[dict[str, Any]]
+
+
+def write(report: Report, photos: Photos, out: Path) -> None:
+    """Write both files into ``out``. The galleries show photos: keep the page with the data, not with the code.
 
     Parameters:
-        report: figures.
+        report: figures and answers.
         photos: the labelled set.
-        probabilities: of this model, image only, float32 [n, 18] in the order of ``Colour``.
         out: a folder; made if it is not there.
     """
     out.mkdir(parents=True, exist_ok=True)
-    content = {
-        "rows": {name: asdict(figures) for name, figures in report.rows.items()},
-        "speeds": report.speeds,
-        "tests": report.tests,
-        "facts": report.facts,
-        "coverage": report.coverage,
-    }
+    content = report.as_json()
     (out / "report.json").write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-    known = np.array([number for number, colour in enumerate(photos.truth) if colour is not None])
-    right = np.array([COLOURS.index(colour) for colour in photos.truth if colour is not None])
-    confidence = probabilities[known].max(1)
-    hits = probabilities[known].argmax(1) == right
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         report=report,
         names=NAMES,
-        first=next(iter(report.rows.values())),
-        confusion=_confusion(confusion(probabilities.argmax(1), photos.truth)),
-        reliability=_reliability(confidence, hits),
-        risk=_risk(confidence, hits),
-        worst=_worst(photos, probabilities),
+        targets=list(reached(content)),
+        first=next(iter(report.rows.values())).figures,
+        diagnoses=_diagnoses(report, photos),
     )
     (out / "report.html").write_text(page, encoding="utf-8")
+
+
+def _diagnoses(report: Report, photos: Photos) -> list[_Diagnosis]:
+    known = np.array([number for number, colour in enumerate(photos.truth) if colour is not None])
+    right = np.array([COLOURS.index(colour) for colour in photos.truth if colour is not None])
+    found: list[_Diagnosis] = []
+    for name, row in report.rows.items():
+        if row.answers is None:
+            continue
+        confidence = row.answers[known].max(1)
+        hits = row.answers[known].argmax(1) == right
+        found.append(
+            _Diagnosis(
+                name,
+                row,
+                confusion=_confusion(confusion(row.answers.argmax(1), photos.truth)),
+                reliability=_reliability(confidence, hits) if row.calibrated else "",
+                risk=_risk(confidence, hits) if row.calibrated else "",
+                worst=_worst(photos, row.answers, _WORST_OF_OTHERS if found else _WORST),
+            )
+        )
+    return found
 
 
 def _confusion(table: npt.NDArray[np.int64]) -> str:
@@ -119,7 +159,7 @@ def _svg(figure: Figure) -> str:
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]
 
 
-def _worst(photos: Photos, probabilities: Floats) -> Sequence[dict[str, Any]]:
+def _worst(photos: Photos, probabilities: Floats, count: int) -> Sequence[dict[str, Any]]:
     """The surest answers that no annotator would give."""
     answers = probabilities.argmax(1)
     wrong = [row for row in range(len(photos)) if COLOURS[answers[row]] not in photos.accepted[row]]
@@ -131,5 +171,5 @@ def _worst(photos: Photos, probabilities: Floats) -> Sequence[dict[str, Any]]:
             "answer": str(COLOURS[answers[row]]),
             "confidence": float(probabilities[row].max()),
         }
-        for row in wrong[:_WORST]
+        for row in wrong[:count]
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ import numpy as np
 from training.data.cutouts import Pixels
 from training.evaluation import naming
 from training.evaluation.base import Base
-from training.evaluation.measures import Figures, Floats, measure
+from training.evaluation.measures import Floats
 from training.evaluation.photos import Photos
+from training.evaluation.row import Row
 from training.rivals.classifier import Rival
 from training.rivals.pictures import Kind
 
@@ -25,38 +25,22 @@ _NAMES: dict[Kind, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
-    """A rival's line.
-
-    Parameters:
-        name: as the table shows it.
-        figures: on the photos.
-        speed: photos a second on this machine's CPU, from decoded pixels on.
-    """
-
-    name: str
-    figures: Figures
-    speed: float
-
-
-def rows(photos: Photos, trained: Path | None) -> Iterator[Row]:
-    """Every rival that is there.
+def rows(photos: Photos, trained: Path | None) -> Iterator[tuple[str, Row]]:
+    """Every rival that is there, by its name in the table.
 
     Parameters:
         photos: the labelled set.
         trained: folder of a model (``colour-train``'s ``--out``) with the base and the trained rivals, or None.
     """
-    yield _row(photos, "colour naming: middle of the photo, CIELAB, XKCD", _NAMING_SIDE, _each(_middle), honest=False)
-    name = "colour naming: GrabCut, white balance, CIELAB, XKCD"
-    yield _row(photos, name, _NAMING_SIDE, _each(_cut_out), honest=False)
+    for name, rule in (("middle of the photo", _middle), ("GrabCut, white balance", _cut_out)):
+        yield _row(photos, f"colour naming: {name}, CIELAB, XKCD", _NAMING_SIDE, _each(rule), calibrated=False)
     if trained is None:
         return
     for kind, name in _NAMES.items():
-        if (trained / "rivals" / f"{kind}.pt").is_file():
+        if _weights(trained, kind).is_file():
             rival = Rival(trained / "rivals", kind)
             yield _row(photos, f"{name} ({rival.network}, {rival.side} px)", rival.side, rival.classify)
-    if (trained / "scratch" / "clip.pt").is_file():
+    if _base(trained).is_file():
         about = json.loads((trained / "scratch" / "base.json").read_text(encoding="utf-8"))
         base = Base(trained, about["model"])
         yield _row(
@@ -67,14 +51,28 @@ def rows(photos: Photos, trained: Path | None) -> Iterator[Row]:
         )
 
 
+def missing(trained: Path | None) -> list[str]:
+    """What would be in the table, but was not trained."""
+    names = [name for kind, name in _NAMES.items() if trained is None or not _weights(trained, kind).is_file()]
+    return names if trained is not None and _base(trained).is_file() else [*names, "base before tuning"]
+
+
+def _weights(trained: Path, kind: Kind) -> Path:
+    return trained / "rivals" / f"{kind}.pt"
+
+
+def _base(trained: Path) -> Path:
+    return trained / "scratch" / "clip.pt"
+
+
 def _row(
-    photos: Photos, name: str, side: int, classify: Callable[[Pixels], Floats], *, honest: bool = True
-) -> Row:  # fmt: skip
+    photos: Photos, name: str, side: int, classify: Callable[[Pixels], Floats], *, calibrated: bool = True
+) -> tuple[str, Row]:  # fmt: skip
     pixels = photos.pixels(side)
     began = time.perf_counter()
     answers = classify(pixels)
     speed = len(pixels) / (time.perf_counter() - began)
-    return Row(name, measure(answers, photos.truth, photos.accepted, photos.sellers, calibrated=honest), speed)
+    return name, Row.of(photos, answers, calibrated=calibrated, rival=True, speed=speed)
 
 
 def _each(rule: Callable[[Pixels], Floats]) -> Callable[[Pixels], Floats]:

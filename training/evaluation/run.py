@@ -21,14 +21,14 @@ from training.evaluation.photos import Photos
 from training.evaluation.photos import read as read_photos
 from training.evaluation.release import Served, load
 from training.evaluation.report import Report, write
+from training.evaluation.row import Row
+from training.evaluation.targets import IMAGES, MEGABYTES, OURS, QUERIES, UNUSUAL
 from training.evaluation.throughput import Measured
 from training.stages import labelling
 
 Pixels = npt.NDArray[np.uint8]
 
 _log = structlog.get_logger(__name__)
-
-OURS = "this model, image only"
 
 
 def evaluate(
@@ -63,34 +63,39 @@ def evaluate(
     report.facts = {
         "release": " ".join(f"{part}={name}" for part, name in served.release.names.model_dump().items()),
         "photos": f"{labelled.name}, {len(photos)} photos",
+        "its SHA-256": runs.sha256(labelled),
         "encoder": f"{served.release.image.side} px, {speed:.0f} images/s in onnxruntime on this machine's CPU",
         "machine": f"{runs.processor()}, {len(os.sched_getaffinity(0))} cores",
     }
+    if photos.skipped.rows:
+        reasons = "; ".join(f"{identifier}: {reason}" for identifier, reason in photos.skipped.rows[:5])
+        report.facts["rows that could not be used"] = f"{len(photos.skipped.rows)} ({reasons})"
+    report.served[MEGABYTES] = sum(file.stat().st_size for file in repository.rglob("*") if file.is_file()) / 1e6
     if throughput is not None:
         report.facts["Triton"] = str(throughput)
-    report.speeds[OURS] = speed
-    report.rows[OURS] = measure(blind, photos.truth, photos.accepted, photos.sellers)
+        report.served[IMAGES] = throughput.images
+    report.rows[OURS] = Row.of(photos, blind, speed=speed)
     report.coverage = _coverage(served, blind, photos)
     for kind in titles.KINDS:
         texts = served.embed_texts(titles.make(photos, kind))
         told = reorder(served.probabilities(images, texts), served.labels)
-        report.rows[f"this model, {kind} title"] = measure(told, photos.truth, photos.accepted, photos.sellers)
-    report.rows["encoder by prompts alone, without the head"] = measure(
-        _prompts(served, images), photos.truth, photos.accepted, photos.sellers
-    )
+        report.rows[f"this model, {kind} title"] = Row.of(photos, told)
+    report.rows["encoder by prompts alone, without the head"] = Row.of(photos, _prompts(served, images))
     for source in sorted(set(photos.sources) - {""}):
-        report.rows[f"{OURS}, {source}"] = _part(blind, photos, [found == source for found in photos.sources])
+        report.rows[f"{OURS}, {source}"] = Row(_part(blind, photos, [found == source for found in photos.sources]))
     for known, name in ((True, "sellers with labelled photos"), (False, "sellers without labelled photos")):
         rows = [seller != "" and (seller in sellers) == known for seller in photos.sellers]
         if sellers and any(rows):
-            report.rows[f"{OURS}, {name}"] = _part(blind, photos, rows)
+            report.rows[f"{OURS}, {name}"] = Row(_part(blind, photos, rows))
     if rivals:
-        for row in others.rows(photos, trained):
-            report.rows[row.name], report.speeds[row.name] = row.figures, row.speed
+        report.rows |= dict(others.rows(photos, trained))
+        if untrained := others.missing(trained):
+            report.facts["not measured, since not trained"] = "; ".join(untrained)
     if tests:
         report.tests = _tests(served, photos, pixels, images, blind)
-    write(report, photos, blind, out)
-    _log.info("evaluated", strict=round(report.rows[OURS].strict, 4), lenient=round(report.rows[OURS].lenient, 4))
+    write(report, photos, out)
+    ours = report.rows[OURS].figures
+    _log.info("evaluated", strict=round(ours.strict, 4), lenient=round(ours.lenient, 4))
     return report
 
 
@@ -139,15 +144,16 @@ def _tests(
         "accuracy under colder (-) and warmer (+) light": literature.casts(classify, pixels, photos.truth),
     }
     if objects:
-        found["objects in colours that they never have"] = literature.unusual(classify, side, objects)
-    languages: tuple[tuple[Literal["ru", "en"], str], ...] = (("ru", "«цвет + предмет»"), ("en", '"colour + item"'))
+        found[UNUSUAL] = literature.unusual(classify, side, objects)
+        found["objects plated with gold and silver"] = literature.plated(classify, side, objects)
     words = queries.Words.of(served)
-    for language, name in languages:
+    languages: tuple[Literal["ru", "en"], ...] = ("ru", "en")
+    for language in languages:
         by_cosine, each = (
             queries.precision(served, photos, words=words, images=images, colours=blind, language=language, way=way)
             for way in ("cosine", "parts")
         )
         if each:
             means = {"mean": float(np.mean(list(each.values()))), "by cosine": float(np.mean(list(by_cosine.values())))}
-            found[f"precision at 10 of {name} queries"] = means | each
+            found[QUERIES[language]] = means | each
     return found

@@ -2,7 +2,7 @@
 
 - whole: the photo as it is. Trained on the shops' photos (items on white) with ordinary augmentation, which is what a
   user of a ready-made image classifier has.
-- cut: the item alone on grey, after white balance. Trained on cut-outs; asked, GrabCut must find the item.
+- cut: the item alone on grey. Trained on cut-outs; asked, the photo is white-balanced, and GrabCut must find the item.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import typer
 
 from training import config as settings
 from training import runs
-from training.devices import device
+from training.devices import alone, device
 from training.rivals import classifier
 from training.rivals.pictures import KINDS
 from training.serving.repository import HEAD, Flavour, Wrapping, active
@@ -30,6 +30,7 @@ def rivals(
     again: Again = False,
 ) -> None:
     """Train the rivals: a plain CNN on whole photos, and one on cut-outs; called again, killed ones go on."""
+    alone("rivals")
     chosen = settings.load(config)
     how = chosen.rivals
     how = replace(how, steps=steps or how.steps)
@@ -77,6 +78,7 @@ def export(
     Raises:
         typer.BadParameter: TensorRT is asked for without the container.
     """
+    alone("export")
     if tensorrt and flavour != "container":
         raise typer.BadParameter("--tensorrt needs --flavour container: the wheel has no onnxruntime backend")
     given = {"repository": str(repository.resolve()), "version": version, "quantize": quantize}

@@ -1,4 +1,4 @@
-"""Stored photos as they are served, and their embeddings."""
+"""Stored photos nearly as they are served (the store scaled them once before), and their embeddings."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from training.captions.items import ITEMS
 from training.captions.titles import caption
-from training.data import splits
+from training.data import splits, things
 from training.data.labels import INDEX, LABELS
 from training.data.loader import Batch, Mix, Pictures, batches
 from training.devices import Device, save, where
@@ -159,8 +159,9 @@ def train(
     Parameters:
         targets: float32 [N, 18], labels of the cut-outs.
         pseudo: float32 [M, 18], labels of the street photos, or None.
-        given: float32 [M, 18], those of them that people gave. Only they calibrate: an encoder cannot be its own judge.
-        real: embeddings [n, D] of held-out street photos that people labelled, and those labels [n, 18]; they decide
+        given: float32 [M, 18], those of them that were given, by eye or by sellers. Only they calibrate: an encoder
+            cannot be its own judge.
+        real: embeddings [n, D] of held-out street photos with such labels, and those labels [n, 18]; they decide
             the offsets of a held image branch, see ``offsets``.
         device: where ``clip.visual`` is.
         compare: also compare what may be done about wrong labels, see ``noise``.
@@ -260,7 +261,7 @@ def _pictures(
     seed = settings.seed + (104_729 if held else 7919)
     pictures = Pictures(store, side, 64, mix=mix, seed=seed, pseudo=pseudo, targets=targets)
     said = hashlib.sha256(targets.tobytes() + (pseudo.tobytes() if pseudo is not None else b"")).hexdigest()
-    key = " ".join([sha256(folder / "visual.pt"), said, str(mix), str(side), str(seed)])
+    key = " ".join([sha256(folder / "visual.pt"), sha256(things.FOLDER), said, str(mix), str(side), str(seed)])
     cache = folder / f"embeddings-{'held' if held else 'train'}.pt"
     return embed(visual, pictures, count, cache=cache, key=key, workers=device.loaders(settings.workers))
 

@@ -26,10 +26,10 @@ from training.towers.clip import prototypes
 def label(config: Config, out: Path, device: Device) -> dict[str, Any]:
     """Label the street photos and the cut-outs, and take the street photos apart, into ``out/street``.
 
-    ``pseudo.npy`` has the labels of the street photos: people's where there are any (``listed.npy``), else by the first
-    round's tower. ``targets.npy`` has those of the cut-outs: by eye where somebody looked, else by what the shop's word
-    was found to be worth, see ``shop_labels``. ``own.npz`` has the items of the street photos, cut out where the tower
-    is sure of them.
+    ``pseudo.npy`` has the labels of the street photos: given ones where there are any (``listed.npy``), else by the
+    first round's tower. ``targets.npy`` has those of the cut-outs: by eye where somebody looked, else by what the
+    shop's word was found to be worth, see ``shop_labels``. ``own.npz`` has the items of the street photos, cut out
+    where the tower is sure of them.
 
     Returns:
         how many street photos there are and have labels of each kind, and how good the shops' words were found to be.
@@ -51,7 +51,7 @@ def label(config: Config, out: Path, device: Device) -> dict[str, Any]:
     known = labels.sum(1) > 0
     found: dict[str, Any] = {
         "photos": len(labels),
-        "labelled by people": int(known[labelled].sum()),
+        "labelled by eye or by sellers": int(known[labelled].sum()),
         "labelled by the encoder": int(known[~labelled].sum()),
     }
     if street is not None:
@@ -99,7 +99,7 @@ def _readings(photos: str, path: Path) -> dict[str, Any]:
 
 
 def sellers(out: Path) -> frozenset[str]:
-    """Those of whose street photos some were labelled by people and learnt from; of no run without such labels any."""
+    """Those of whose street photos some had labels of their own, and were learnt from."""
     path = out / "street" / "listed.npy"
     if not path.is_file():
         return frozenset()

@@ -1,4 +1,4 @@
-"""Labels that people gave, known before anything is trained: in the lists that the settings name, or as sellers."""
+"""Labels that are known before anything is trained: by eye, in the lists that the settings name, or by the sellers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def cutouts(config: Config, store: Path) -> NDArray[np.float32]:
 
 
 def street(config: Config, store: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Labels of the street photos, float32 [M, 18], and whether people gave one, bool [M]: by eye, else as sellers.
+    """Labels of the street photos, float32 [M, 18], and whether one was given, bool [M]: by eye, else by the seller.
 
     Rows of zeros are photos that nobody labelled, or whose colour nobody could tell.
     """

@@ -2,7 +2,7 @@
 
 Bias-corrected temperature scaling (arXiv 1901.06852). Training draws rare colours more often than they occur, and
 paints them; so a tower calls a dark grey black and a dull one light blue more readily than people do. Photos that were
-labelled by eye, as they are served, tell by how much. A colour that people rarely photograph is asked for as often as
+labelled by eye tell by how much. A colour that people rarely photograph is asked for as often as
 any other, so photos count by how rare their colour is among them: one over the square root of its number.
 """
 
@@ -24,7 +24,7 @@ PRIOR = 12.0
 
 
 def seen(visual: torch.nn.Module, folder: Path, labels: NDArray[np.float32], side: int) -> tuple[Tensor, Tensor] | None:
-    """The held-out street photos that people labelled, whole; None where there are none.
+    """The held-out street photos with labels of their own, whole; None where there are none.
 
     Parameters:
         folder: of the store.

@@ -1,8 +1,9 @@
-"""Train both towers of a CLIP from nothing, by the contrastive loss: read it top to bottom to learn what a CLIP is.
+"""Train both towers of a CLIP by the contrastive loss: read it top to bottom to learn what a CLIP is.
 
 A batch is n pictures and n captions, one of each picture. Two towers turn them into n vectors each, on the unit sphere.
 The loss asks every picture to find its caption among all captions of the batch, and every caption its picture. Nobody
-says what a colour is: that "burgundy" belongs to some pictures and not to others is all the two ever learn from.
+tells the image tower what a colour is: that "burgundy" belongs to some pictures and not to others is all it ever learns
+from. It begins at random; the text tower, with what it has learnt of titles (``stages.text``).
 
 Where two pictures of a batch show the same item in the same colour, each caption is right for both; by
 ``open_clip.ClipLoss`` one of them would be wrong. Here the target is spread over all that are right.

@@ -48,19 +48,19 @@ _CALIBRATION, _MEASURED = 256, 1024
 CPU = Device(torch.device("cpu"))
 
 
-def prepare(config: Config, data: Path, out: Path) -> Skipped:
-    """Cut out the items, keep them with the street photos, and split both; returns the rows that could not be used.
+def prepare(config: Config, data: Path, out: Path) -> tuple[Skipped, dict[str, int]]:
+    """Cut out the items, keep them with the street photos, and split both; returns what ``stores.build`` does.
 
     Raises:
         ValueError: no labelled photo, or no street photo, can be used.
     """
     labelled, street = sources(config, data)
-    skipped = stores.build(labelled, street, out / "store", config.prepare.cap)
+    left_out = stores.build(labelled, street, out / "store", config.prepare.cap)
     if not len(stores.load(out / "store").street):
         raise ValueError("no street photo could be read; without them there are no backgrounds, see prepare.street")
     (out / "store" / "held.npz").unlink(missing_ok=True)
     splits.of_store(out / "store")
-    return skipped
+    return left_out
 
 
 def sources(config: Config, data: Path) -> tuple[list[Path], list[Path]]:
@@ -166,8 +166,21 @@ def join_rounds(config: Config, out: Path) -> None:
         save(kept, out / "model" / f"{tower}.pt")
 
 
-def train_head(config: Config, out: Path, device: Device = CPU, *, compare: bool = False) -> head.Trained:
-    """Tune and calibrate the head on the tuned towers, after both rounds' weights are joined."""
+def train_head(
+    config: Config,
+    out: Path,
+    device: Device = CPU,
+    *,
+    fraction: float | None = None,
+    epochs: int | None = None,
+    compare: bool = False,
+) -> head.Trained:
+    """Tune and calibrate the head on the tuned towers, after both rounds' weights are joined.
+
+    Parameters:
+        fraction, epochs: a share of the labelled cut-outs, and passes over it, instead of the settings' ``pictures``.
+        compare: also compare what may be done about wrong labels.
+    """
     folder, store = out / "model", out / "store"
     join_rounds(config, out)
     clip, tokenizer = with_text(config, out, weights=folder / "text.pt")
@@ -177,9 +190,13 @@ def train_head(config: Config, out: Path, device: Device = CPU, *, compare: bool
     labels = np.load(out / "street" / "pseudo.npy") if (out / "street" / "pseudo.npy").is_file() else None
     mix = config.mix if labels is None else config.street_mix
     targets = listed.cutouts(config, store) if labels is None else np.load(out / "street" / "targets.npy")
+    how = config.head
+    if fraction is not None and epochs is not None:
+        targets, pictures = some(targets, store, fraction, epochs, how.seed)
+        how = replace(how, pictures=pictures)
     given = listed.street(config, store)[0]
     trained = head.train(
-        clip, tokenizer, store, folder, config.head, mix=mix, side=config.served_side, targets=targets, pseudo=labels,
+        clip, tokenizer, store, folder, how, mix=mix, side=config.served_side, targets=targets, pseudo=labels,
         given=given, real=offsets.seen(clip.visual, store, given, config.served_side), device=device,
         compare=compare,
     )  # fmt: skip
@@ -238,6 +255,18 @@ def drawn(targets: NDArray[np.float32], store: Path, fraction: float, seed: int)
         mine = np.nonzero(free & (main == colour))[0]
         free[mine[np.argsort(chance[mine])][ceil(fraction * len(mine)) :]] = False
     return targets * free[:, None]
+
+
+def some(
+    targets: NDArray[np.float32], store: Path, fraction: float, epochs: int, seed: int
+) -> tuple[NDArray[np.float32], int]:
+    """Targets with a share of the cut-outs as ``drawn`` has it, and those held out as they are: they calibrate.
+
+    Returns:
+        targets, float32 [N, 18], and the pictures in so many epochs over the share.
+    """
+    free = drawn(targets, store, fraction, seed)
+    return np.where(splits.of_store(store).cutouts[:, None], targets, free), steps_for(free, epochs, 1)
 
 
 def steps_for(targets: NDArray[np.float32], epochs: int, batch: int) -> int:
