@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,7 +15,9 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.structs import MemberState
 
 from deploy.local.kafka import KafkaServer
+from tests.support.waiting import wait_for
 from worker.stream import membership
+from worker.stream.ownership import Ownership
 
 SESSION = 3.0
 
@@ -99,3 +102,60 @@ def test_records_that_were_fetched_before_a_pause_come_after_it(
     consumer.resume(begun)
     read_until(40, most=100)
     assert set(found.values()) == {20}
+
+
+def test_a_poll_returns_what_waits_and_not_only_what_came_before(
+    kafka: KafkaServer, consumer: Any, unique: str, make_topic: Callable[..., str]
+) -> None:
+    topic = make_topic(partitions=2)
+    consumer.subscribe([topic])
+    deadline = time.monotonic() + 30
+    while not consumer.assignment():
+        membership.poll(consumer, 0.1, 10)
+        assert time.monotonic() < deadline
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
+
+    def leave_one_behind(name: bytes) -> None:
+        """A record that comes between two polls, to a question of the first."""
+        membership.poll(consumer, 0.01, 10)
+        producer.send(topic, name, partition=0).get(timeout=10)
+        wait_for(lambda: bool(consumer._fetcher._completed_fetches), "the answer has come")
+        producer.send(topic, name + b", later", partition=1).get(timeout=10)
+
+    def values(polled: dict[TopicPartition, list[Any]]) -> list[bytes]:
+        return sorted(record.value for records in polled.values() for record in records)
+
+    leave_one_behind(b"one")
+    assert values(membership.poll(consumer, 1, 10)) == [b"one"]
+    assert values(membership.poll(consumer, 1, 10)) == [b"one, later"]
+    leave_one_behind(b"two")
+    assert values(membership.poll_all(consumer, 1, 10, lease=lambda _: 1)) == [b"two", b"two, later"]
+    leave_one_behind(b"three")
+    numbers = itertools.count()
+    assert values(membership.poll_all(consumer, 1, 10, lease=lambda _: next(numbers))) == [b"three, later"]
+    producer.close()
+
+
+def test_a_loss_in_the_midst_of_a_join_is_told(
+    kafka: KafkaServer, consumer: Any, unique: str, make_topic: Callable[..., str]
+) -> None:
+    """The broker refuses a join with UNKNOWN_MEMBER_ID, to which kafka-python forgets who it was, and joins again."""
+    ownership = Ownership()
+    membership.notice_losses(consumer)
+    topic = make_topic(partitions=2)
+    consumer.subscribe([topic], listener=ownership)
+    mine = {TopicPartition(topic, 0), TopicPartition(topic, 1)}
+    deadline = time.monotonic() + 60
+
+    def poll_until(condition: Callable[[], bool]) -> None:
+        while not condition():
+            membership.poll(consumer, 0.05, 10)
+            assert time.monotonic() < deadline
+
+    poll_until(lambda: ownership.partitions() == mine)
+    before = {partition: ownership.lease(partition) for partition in mine}
+    coordinator = consumer._coordinator
+    coordinator.rejoining = True  # a join is under way
+    coordinator.reset_generation()
+    poll_until(lambda: consumer.group_metadata().state == MemberState.STABLE and ownership.partitions() == mine)
+    assert all(ownership.lease(partition) != before[partition] for partition in mine)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -47,7 +49,7 @@ def test_the_threshold_is_the_lowest_confidence_with_the_risk_that_is_allowed() 
 
 
 def test_an_average_forgets_its_first_weights_soon_and_later_ones_slowly() -> None:
-    module = torch.nn.BatchNorm1d(1)
+    module: Any = torch.nn.BatchNorm1d(1)
     average = Average(module, decay=0.5)
     for value in (2.0, 3.0):
         module.weight.data.fill_(value)
@@ -55,9 +57,10 @@ def test_an_average_forgets_its_first_weights_soon_and_later_ones_slowly() -> No
         average.update(module)
     # Decays of 2/11 and 3/12 from a weight of 1.
     first = 2 / 11 * 1 + 9 / 11 * 2
-    assert float(average.module.weight) == pytest.approx(0.25 * first + 0.75 * 3)
-    assert int(average.module.num_batches_tracked) == 2  # a counter is no weight
-    assert not average.module.weight.requires_grad
+    kept: Any = average.module
+    assert kept.weight.item() == pytest.approx(0.25 * first + 0.75 * 3)
+    assert kept.num_batches_tracked.item() == 2  # a counter is no weight
+    assert not kept.weight.requires_grad
 
 
 def test_a_stage_that_writes_alone_refuses_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,7 +205,7 @@ def test_a_share_is_of_each_colour_and_leaves_what_is_held_out(made: Path, tmp_p
     held = np.zeros(len(targets), np.bool_)
     held[:2] = True
     marks = dict(np.load(tmp_path / "store" / "held.npz"))
-    np.savez(tmp_path / "store" / "held.npz", **(marks | {"cutouts": held}))  # type: ignore[arg-type]
+    np.savez(tmp_path / "store" / "held.npz", **(marks | {"cutouts": held}))
     found, pictures = towers.some(targets, tmp_path / "store", 0.34, 2, seed=0)
     assert (found[held] == targets[held]).all()
     free = targets[~held].argmax(1)

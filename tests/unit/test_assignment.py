@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from kafka.protocol.consumer.metadata import ConsumerProtocolSubscription
+from kafka import TopicPartition
+from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 
 from worker.stream.assignment import EvenByTopicAssignor
 
@@ -38,7 +39,7 @@ def member(name: str, owned: Owned | None = None) -> Any:
 
 
 def assign(partitions: int, *members: Any) -> dict[str, Owned]:
-    shares = EvenByTopicAssignor().assign(Cluster(partitions), members)
+    shares = EvenByTopicAssignor(owned=tuple).assign(Cluster(partitions), members)
     return {
         name: {topic: sorted(numbers) for topic, numbers in assignment.assigned_partitions}
         for name, assignment in shares.items()
@@ -71,3 +72,15 @@ def test_a_balanced_group_stays_as_it_is() -> None:
 def test_a_worker_more_than_there_are_partitions_gets_none() -> None:
     shares = assign(2, member("a"), member("b"), member("c"))
     assert sorted(len(own.get("created", [])) for own in shares.values()) == [0, 1, 1]
+
+
+def test_a_member_claims_what_it_has_and_not_what_it_was_given_once() -> None:
+    """A zombie that claimed what others have by now could be given it while they still work on it."""
+    owned = {TopicPartition("created", 1), TopicPartition("created", 0), TopicPartition("retry.1", 2)}
+    assignor = EvenByTopicAssignor(owned=lambda: owned)
+    given = ConsumerProtocolAssignment(1, [("created", [0, 1]), ("retry.1", [2])], b"")
+    assignor.on_assignment(given, 7)
+    claimed = {share.topic: share.partitions for share in assignor.metadata(TOPICS).owned_partitions}
+    assert claimed == {"created": [0, 1], "retry.1": [2]}
+    owned.clear()
+    assert assignor.metadata(TOPICS).owned_partitions == []

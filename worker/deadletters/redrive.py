@@ -167,7 +167,7 @@ def _transact(producer: Any, settings: Settings, copies: Iterable[_Copy]) -> Non
     except KafkaError:
         # An open transaction would hide what others write behind it until Kafka's time limit. If it cannot be aborted,
         # because a second run has fenced this one or Kafka is away, that limit or the next run ends it.
-        with contextlib.suppress(KafkaError, AssertionError, TimeoutError):
+        with contextlib.suppress(KafkaError, TimeoutError):
             within(5.0, producer.abort_transaction)
         raise
     except TimeoutError:

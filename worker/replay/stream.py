@@ -114,7 +114,7 @@ class BoundedStream(Stream):
                 continue
             try:
                 self._begin(partition)
-            except (KafkaError, AssertionError) as error:  # Kafka is away, or the partition was revoked meanwhile
+            except KafkaError as error:  # Kafka is away, or the partition was revoked meanwhile
                 log.warning("begin_failed", error=f"{type(error).__name__}: {error}"[:300])
                 return
             self._begun[partition] = lease
@@ -124,7 +124,7 @@ class BoundedStream(Stream):
         try:
             for partition in self._ownership.partitions():
                 self._begin(partition)
-        except (KafkaError, AssertionError) as error:
+        except KafkaError as error:
             # Kafka is away, or the partition was revoked meanwhile. The poll takes part in the rebalance.
             log.warning("rewind_failed", error=f"{type(error).__name__}: {error}"[:300])
             membership.poll(self._consumer, _POLL_SECONDS, 1)
@@ -142,7 +142,7 @@ class BoundedStream(Stream):
         if committed.offset >= self._ends[partition]:
             self._finished.add(partition)
         self._next[partition] = committed.offset
-        self._consumer.seek(partition, committed.offset)
+        membership.seek(self._consumer, partition, committed.offset)
 
     def _take(self, polled: dict[TopicPartition, list[Any]]) -> None:
         items: list[Item] = []

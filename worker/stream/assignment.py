@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
+from kafka import TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 
@@ -18,9 +19,24 @@ class EvenByTopicAssignor(CooperativeStickyAssignor):  # type: ignore[misc]  # k
     new listings, and nearly none in the retry topics, so that of two workers with as many partitions each, one may have
     all the work. Here each topic's partitions are shared out evenly; within a topic they stay where they are and move
     in two steps, as KIP-429 has it.
+
+    Parameters:
+        owned: tells which partitions the member still has, which is what it claims when it joins. kafka-python 3.0.12
+            claims what it was assigned last, even if that was lost long since: whoever comes back to its group after
+            it was silent for too long would claim what others have by now, and could be given it while they still work
+            on it, without the step in which they let it go.
     """
 
     name = "cooperative-sticky-by-topic"
+
+    def __init__(self, owned: Callable[[], Iterable[TopicPartition]]) -> None:
+        super().__init__()
+        self._owned = owned
+
+    def metadata(self, topics: Iterable[str]) -> Any:
+        """What a member says when it joins: its topics, and the partitions that it still has."""
+        self.member_assignment = list(self._owned())
+        return super().metadata(topics)
 
     def assign(self, cluster: Any, members: Iterable[Any]) -> dict[str, Any]:
         """Member id -> its assignment of partitions.

@@ -76,7 +76,7 @@ class Stream:
         self._delays = Delays()
         self._ownership = Ownership(on_assigned=lambda: membership.forget_committed(self._consumer))
         self._in_flight = InFlight(settings.max_batches_in_flight, settings.max_bytes_in_flight)
-        self._consumer = _make_consumer(kafka, settings)
+        self._consumer = _make_consumer(kafka, settings, self._ownership)
         self._positions = Positions(self._consumer, progress)
         mender = Mender(kafka, settings, topics)
         self._watch = Watch(mender, settings.transaction_timeout, progress)
@@ -133,7 +133,7 @@ class Stream:
         self._steer(reading=reading)
         # With a full queue the wait is below, where a commit ends it; a poll would sit its time out.
         timeout = _POLL_SECONDS if room else 0.0
-        polled = membership.poll(self._consumer, timeout, self._batch_size.update())
+        polled = membership.poll_all(self._consumer, timeout, self._batch_size.update(), self._ownership.lease)
         if polled:
             self._take(polled)
             self._gathering.begun(sum(map(len, polled.values())))
@@ -253,8 +253,8 @@ class Stream:
         return True
 
 
-def _make_consumer(kafka: KafkaSettings, settings: StreamSettings) -> Any:
-    return KafkaConsumer(
+def _make_consumer(kafka: KafkaSettings, settings: StreamSettings, ownership: Ownership) -> Any:
+    consumer = KafkaConsumer(
         **kafka.client(),
         client_id=f"colour-worker-{settings.instance}",
         group_id=settings.group,
@@ -262,11 +262,14 @@ def _make_consumer(kafka: KafkaSettings, settings: StreamSettings) -> Any:
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         allow_auto_create_topics=False,
-        partition_assignment_strategy=[EvenByTopicAssignor],
+        partition_assignment_strategy=[EvenByTopicAssignor(ownership.partitions)],
         session_timeout_ms=int(settings.session_timeout * 1000),
         heartbeat_interval_ms=int(settings.session_timeout * 1000 / 3),
         max_poll_records=settings.max_batch,
         max_partition_fetch_bytes=settings.max_record_bytes,
         fetch_max_bytes=max(settings.max_record_bytes, 16 << 20),
         metadata_max_age_ms=30_000,
+        metrics_enabled=False,  # its own, which nobody reads: our own are in worker.observe
     )
+    membership.notice_losses(consumer)
+    return consumer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,12 @@ from kafka.structs import MemberState
 log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS = 0.1
+_ANSWER_SECONDS = 0.01
+"""The longest wait for Kafka to say what came since it was asked last."""
+
+
+class PartitionLost(KafkaError):  # type: ignore[misc]  # kafka-python is untyped
+    """A partition was taken away meanwhile: another member goes on with it."""
 
 
 def committed(consumer: Any, partition: TopicPartition, timeout: float) -> Any:
@@ -40,19 +46,55 @@ def go_back(consumer: Any, partition: TopicPartition, timeout: float) -> None:
         timeout: seconds.
 
     Raises:
-        KafkaError: Kafka does not tell the offset.
-        AssertionError: the partition is not ours any more.
+        KafkaError: Kafka does not tell the offset, or (``PartitionLost``) the partition is not ours any more.
     """
     found = committed(consumer, partition, timeout)
     if found is None:
+        _refuse_unassigned(consumer, partition)
         consumer.seek_to_beginning(partition)
     else:
-        consumer.seek(partition, found.offset)
+        seek(consumer, partition, found.offset)
+
+
+def seek(consumer: Any, partition: TopicPartition, offset: int) -> None:
+    """Read on from an offset.
+
+    Raises:
+        PartitionLost: the partition is not ours any more.
+    """
+    _refuse_unassigned(consumer, partition)
+    consumer.seek(partition, offset)
+
+
+def _refuse_unassigned(consumer: Any, partition: TopicPartition) -> None:
+    # kafka-python raises ValueError, as for an offset that is no number.
+    if partition not in consumer.assignment():
+        raise PartitionLost(f"{partition.topic}/{partition.partition} is not assigned to us any more")
 
 
 def forget_committed(consumer: Any) -> None:
     """Drop every such answer that is kept: what was asked before an assignment must not decide where it begins."""
     consumer._coordinator._offset_fetch_futures.clear()  # noqa: SLF001 - see above
+
+
+def notice_losses(consumer: Any) -> None:
+    """Have the listener told of every loss of the membership, also of one in the midst of a join.
+
+    kafka-python 3.0.12 looks whether partitions were lost before it joins, once for all attempts of a join. A member
+    that is put out of its group between them (frozen for longer than a session while the group shares out anew) joins
+    again as if it had lost nothing: it goes on reading where it was, behind what others have committed meanwhile.
+
+    Parameters:
+        consumer: one that has not joined yet.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001 - there is no public way
+    reset = coordinator.reset_generation
+
+    def reset_and_look_again(*arguments: Any, **named: Any) -> None:
+        reset(*arguments, **named)
+        coordinator.rejoining = False
+
+    coordinator.reset_generation = reset_and_look_again
 
 
 class _Unanswered:
@@ -141,3 +183,32 @@ def poll(consumer: Any, timeout: float, max_records: int) -> dict[TopicPartition
         time.sleep(_PAUSE_SECONDS)
         return {}
     return polled
+
+
+def poll_all(
+    consumer: Any, timeout: float, max_records: int, lease: Callable[[TopicPartition], int | None]
+) -> dict[TopicPartition, list[Any]]:
+    """``poll`` for all that waits in Kafka, as far as it is no more than ``max_records``.
+
+    A poll of kafka-python returns what it has, and then asks Kafka for more, which the poll after it returns. One that
+    has nothing asks Kafka and waits for the answer. So a consumer that once had something goes on to be a poll behind
+    for as long as records come. Here such a poll is followed by one that waits for the answer.
+
+    Parameters:
+        timeout: seconds.
+        lease: tells under which assignment a partition is ours. What was taken away and given back between the two
+            polls is left out: it is read again, from the committed offset on.
+
+    Raises:
+        KafkaError: as ``poll``.
+    """
+    fetcher = consumer._fetcher  # noqa: SLF001 - there is no public way
+    behind = bool(fetcher._next_partition_records) or bool(fetcher._completed_fetches)  # noqa: SLF001
+    polled = poll(consumer, timeout, max_records)
+    found = sum(map(len, polled.values()))
+    if not behind or not 0 < found < max_records:
+        return polled
+    leases = {partition: lease(partition) for partition in polled}
+    newer = poll(consumer, _ANSWER_SECONDS, max_records - found)
+    kept = {partition: records for partition, records in polled.items() if lease(partition) == leases[partition]}
+    return {partition: kept.get(partition, []) + newer.get(partition, []) for partition in {**kept, **newer}}

@@ -77,7 +77,7 @@ class Positions:
             self._asked[partition] = now
             try:
                 membership.go_back(self._consumer, partition, _ASK_SECONDS)
-            except (KafkaError, AssertionError) as error:  # held by a transaction, Kafka is away, or revoked meanwhile
+            except KafkaError as error:  # held by a transaction, Kafka is away, or revoked meanwhile
                 self._say(partition, error)
                 self._rested = self._clock() + _REST_SECONDS
                 break

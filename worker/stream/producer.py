@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -90,10 +91,11 @@ class Producer:
 
         def write() -> None:
             producer.begin_transaction()
-            sent = [
-                producer.send(record.topic, key=record.key, value=record.value, headers=record.headers)
-                for record in publications
-            ]
+            with _partitions_at_once(producer, publications):
+                sent = [
+                    producer.send(record.topic, key=record.key, value=record.value, headers=record.headers)
+                    for record in publications
+                ]
             await_delivery(producer, sent)
             producer.send_offsets_to_transaction(offsets, metadata)
             producer.commit_transaction()
@@ -126,6 +128,19 @@ class Producer:
             log.debug("producer_closed", unsent=str(error))
             self._producer._sender.force_close()  # noqa: SLF001 - ``close`` does this only after it has waited
         self._producer = None
+
+
+@contextmanager
+def _partitions_at_once(producer: Any, publications: Sequence[Publication]) -> Iterator[None]:
+    """For the time of the sends, the sender's thread asks for nothing: then all their partitions join at once.
+
+    Else the first record wakes it, it adds that one's partition to the transaction (AddPartitionsToTxn), and the
+    others wait for a second request like it.
+    """
+    for topic in {record.topic for record in publications}:
+        producer.partitions_for(topic)  # known before: else sending would wait for that thread to ask
+    with producer._transaction_manager._lock:  # noqa: SLF001 - there is no public way
+        yield
 
 
 def await_delivery(producer: Any, sent: Sequence[Any]) -> None:
@@ -176,6 +191,7 @@ def transactional_producer(
         request_timeout_ms=10_000,
         delivery_timeout_ms=20_000,
         allow_auto_create_topics=False,
+        metrics_enabled=False,  # its own, which nobody reads: our own are in worker.observe
     )
 
 
