@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_ALLOCATIONS = 10_000
+ALLOCATIONS = 10_000
 """Between two looks for garbage in cycles, of which a batch leaves none. With Python's own 700 they took some 3 % of an
 event's processor time, see docs/performance.md."""
 
@@ -20,7 +20,7 @@ def main() -> None:
     """Do what the command line says."""
     # Nothing that an import makes is ever garbage, and looking for some takes a tenth of the imports' time.
     gc.disable()
-    gc.set_threshold(_ALLOCATIONS)
+    gc.set_threshold(ALLOCATIONS)
     if sys.argv[1:] == ["run"]:
         with readable():
             run()

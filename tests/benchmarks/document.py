@@ -31,7 +31,10 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
         "| figure | target | measured | made of |",
         "|---|---|---|---|",
     ]
-    lines += [_row(figure) for run in runs for figure in run["figures"]]
+    figures = [figure for run in runs for figure in run["figures"]]
+    lines += [_row(figure) for figure in figures]
+    lines += ["", "How they were measured:", ""]
+    lines += [f"- {figure['figure']}: {figure['note']}." for figure in figures if figure.get("note")]
     return "\n".join(lines) + "\n"
 
 

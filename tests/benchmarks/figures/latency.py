@@ -5,12 +5,11 @@ from __future__ import annotations
 from tests.benchmarks import models
 from tests.benchmarks.arithmetic import at_most, percentile
 from tests.benchmarks.field import Field
-from tests.benchmarks.figures.ceiling_cold import worker_rate
+from tests.benchmarks.figures.ceiling_cold import ceiling as cold_ceiling
 from tests.benchmarks.pace import at_pace
 from tests.benchmarks.report import Row
 from worker.models.client import HEAD_MODEL, IMAGE_MODEL
 
-_CEILING_EVENTS = 800
 _SECONDS = 8.0
 _ALONE = 20
 """Events a second that never meet: what each of them takes, and costs, is its own."""
@@ -23,7 +22,7 @@ def measure(field: Field) -> list[Row]:
     A round is long enough for some hundred events. What else a machine does only adds to a latency, and on a virtual
     one it comes and goes by the second.
     """
-    ceiling = worker_rate(field, _CEILING_EVENTS)
+    _, ceiling = cold_ceiling(field)
     with field.fleet(field.standin) as fleet:
         (worker,) = fleet.start()
         at_pace(field, fleet, _ALONE, 2)
