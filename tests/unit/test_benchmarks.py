@@ -124,9 +124,23 @@ def test_the_page_takes_the_newest_results_and_keeps_its_words(tmp_path: Path) -
     page.write_text("before\n<!-- results -->\nout of date\n<!-- /results -->\nafter\n", encoding="utf-8")
     document.main(page)
     text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n<!-- results -->\nMeasured on 2")
-    assert text.endswith("|\n<!-- /results -->\nafter\n")
+    assert text.startswith("before\n<!-- results -->\nEach figure as ")
+    assert text.endswith(".\n<!-- /results -->\nafter\n")
+    assert "\n- start: " in text  # what is said of a figure
     assert "out of date" not in text
     page.write_text("no place", encoding="utf-8")
     with pytest.raises(typer.BadParameter):
         document.main(page)
+
+
+def test_a_figure_is_from_the_run_that_measured_it_last() -> None:
+    runs = [
+        {"measured_at": moment, "figures": [{"figure": name, "value": value} for name, value in figures.items()]}
+        for moment, figures in (("1", {"start": 3, "cold": 1}), ("2", {"warm": 5, "start": 2}), ("3", {"cold": 4}))
+    ]
+    found = document.newest(runs)
+    assert [(name, figure["value"], run["measured_at"]) for name, (figure, run) in found.items()] == [
+        ("start", 2, "2"),
+        ("cold", 4, "3"),
+        ("warm", 5, "2"),
+    ]
