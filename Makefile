@@ -42,7 +42,7 @@ CONFIG ?= training/configs/default.yaml
 TEST ?= $(wildcard $(DATA)/listings-dev.parquet)
 # The encoder's processes, one a GPU, else one a core up to two. Threads of one process wait for each other at every layer,
 # for whichever shares its core with the composing of pictures; processes only once a step. The allocator keeps its pages.
-PROCESSES ?= $(shell (nvidia-smi -L 2>/dev/null || seq $$(nproc) | head -2) | wc -l)
+PROCESSES ?= $(shell (nvidia-smi -L 2>/dev/null || seq $$(env -u OMP_NUM_THREADS nproc) | head -2) | wc -l)
 LEAN = OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=500000000
 TRAIN = $(LEAN) $(BIN)/colour-train $(1) --out $(OUT) --config $(CONFIG)
 ENCODE = $(LEAN) $(BIN)/torchrun --standalone --nproc_per_node $(PROCESSES) -m training.cli encoder $(1) --out $(OUT) \
