@@ -100,11 +100,26 @@ def bare(name: str, device: str, precision: str, batch: int, seconds: float) -> 
     return done / (time.perf_counter() - begun)
 
 
-def measure(name: str, device: str, precision: str, options: dict[str, Any]) -> Table:
-    """Bare rates and Triton's, as a table."""
+_OF_BARE = 0.8
+_IMAGES = {"vit-b-32": 5_000}
+"""What is to be reached on a GPU of the H100's class: Triton's share of the bare rate, and images a second."""
+
+
+def judged(name: str, best: float, alone: float) -> str:
+    """What was reached of the targets, in a sentence."""
+    said = [f"best through Triton {best:,.0f} images/s, {best / alone:.2f} of bare PyTorch's best"]
+    said.append(f"at least {_OF_BARE} of it is wanted: {'met' if best >= _OF_BARE * alone else 'missed'}")
+    if name in _IMAGES:
+        met = "met" if best > _IMAGES[name] else "missed"
+        said.append(f"above {_IMAGES[name]:,} images/s are wanted on an H100-class GPU: {met}")
+    return "; ".join(said)
+
+
+def measure(name: str, device: str, precision: str, options: dict[str, Any]) -> tuple[Table, float, float]:
+    """Bare rates and Triton's, as a table; then Triton's best and the bare best."""
     batches, seconds = options["batches"], options["seconds"]
     alone = {batch: bare(name, device, precision, batch, seconds) for batch in batches}
-    best = max(alone.values())
+    best, served = max(alone.values()), 0.0
     spec = encoders.SPECS[name]
     table = Table(title=f"{spec.name}, {spec.side} px, {precision}: bare PyTorch at best {best:,.0f} images/s")
     for column in ("batch", "in flight", "images/s", "of bare", "p50 ms", "p99 ms", "bare at this batch"):
@@ -119,6 +134,7 @@ def measure(name: str, device: str, precision: str, options: dict[str, Any]) -> 
             for batch in batches:
                 for in_flight in options["in_flight"]:
                     answered = load.drive(Load(server.grpc, spec.side, batch, in_flight, seconds), options["processes"])
+                    served = max(served, answered.rate)
                     p50, p99 = np.percentile(answered.latencies, [50, 99]) * 1000
                     table.add_row(
                         f"{batch}", f"{in_flight}", f"{answered.rate:,.0f}", f"{answered.rate / best:.2f}",
@@ -126,7 +142,7 @@ def measure(name: str, device: str, precision: str, options: dict[str, Any]) -> 
                     )  # fmt: skip
         finally:
             server.stop()
-    return table
+    return table, served, best
 
 
 def _check_python() -> None:
@@ -166,7 +182,9 @@ def main(
     }
     console.print(f"{where}; torch {torch.__version__}; {options['instances']} of each encoder; random weights")
     for name in names or encoders.SPECS:
-        console.print(measure(name, device.value, precision.value, options))
+        table, served, alone = measure(name, device.value, precision.value, options)
+        console.print(table)
+        console.print(judged(name, served, alone))
 
 
 if __name__ == "__main__":
