@@ -1,4 +1,4 @@
-"""What the GPU benchmark says of its targets; the benchmark itself needs a Triton and, for figures that count, a GPU."""
+"""What the GPU benchmark says of its targets. The benchmark itself needs a Triton, and a GPU for figures that count."""
 
 from __future__ import annotations
 
