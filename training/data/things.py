@@ -1,9 +1,8 @@
-"""Animals, tools, furniture and food, drawn or rendered, in their own colours: what shops of fashion do not show.
+"""Animals, tools, furniture and food, drawn, each in its own colour: what a marketplace sells and these shops do not.
 
-463 of Microsoft's Fluent Emoji (MIT), 192 drawings of the Open Clip Art Library (public domain, mostly animals; their
-names begin with ``oc-``) and 483 pictures of 3D models (CC0 and CC BY, mostly furniture; ``sh-``), those that are one
-body, see ``things/LICENSE``. What colour each of them was seen to have stands in ``things.csv``, in the words of
-``by_eye``.
+463 of Microsoft's Fluent Emoji (MIT) and 192 drawings of the Open Clip Art Library (public domain, mostly animals;
+their names begin with ``oc-``), those that are one body, see ``things/LICENSE``. What colour each of them was seen to
+have stands in ``things.csv``, in the words of ``by_eye``.
 """
 
 from __future__ import annotations
