@@ -12,7 +12,7 @@ from tests.training.stores import tiny_store
 from training.config import Config, PseudoSettings
 from training.data import by_eye
 from training.data.labels import INDEX, one_hot
-from training.stages import listed, towers
+from training.stages import listed, shares
 from training.stages.shop_labels import corrected
 
 
@@ -97,7 +97,7 @@ def test_a_share_of_the_white_photos_is_a_share_of_those_seen_to_be_white(tmp_pa
     np.savez(tmp_path / "store" / "held.npz", cutouts=np.zeros(20, np.bool_), street=np.zeros(3, np.bool_))
     targets = np.zeros((20, 18), np.float32)
     targets[:8, INDEX["white"]] = 1
-    drawn = [towers.drawn(targets, tmp_path / "store", 0.5, seed).any(1).sum() for seed in range(5)]
+    drawn = [shares.drawn(targets, tmp_path / "store", 0.5, seed).any(1).sum() for seed in range(5)]
     assert drawn == [4] * 5
 
 

@@ -26,7 +26,7 @@ from training.config import load
 from training.evaluation.release import load as load_release
 from training.journal import Journal
 from training.serving.repository import HEAD, active
-from training.stages import towers
+from training.stages import shares
 from training.stages.calibration import agreed, fit_temperature
 from training.towers import serving
 from training.towers.tokenizer import encode
@@ -206,7 +206,7 @@ def test_a_share_is_of_each_colour_and_leaves_what_is_held_out(made: Path, tmp_p
     held[:2] = True
     marks = dict(np.load(tmp_path / "store" / "held.npz"))
     np.savez(tmp_path / "store" / "held.npz", **(marks | {"cutouts": held}))
-    found, pictures = towers.some(targets, tmp_path / "store", 0.34, 2, seed=0)
+    found, pictures = shares.drawn_and_held(targets, tmp_path / "store", 0.34, 2, seed=0)
     assert (found[held] == targets[held]).all()
     free = targets[~held].argmax(1)
     left = found[~held]

@@ -15,7 +15,7 @@ from training.rivals import classifier
 from training.rivals.pictures import KINDS
 from training.serving.repository import HEAD, Flavour, Wrapping, active
 from training.stages import card as cards
-from training.stages import listed, towers
+from training.stages import listed, shares, towers
 
 Out = Annotated[Path, typer.Option(help="Folder of the model: store, weights, graphs, run.json.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML with settings.", exists=True, dir_okay=False)]
@@ -55,7 +55,7 @@ def rivals(
             if not run.resumed:
                 (folder / f"{kind}-state.pt").unlink(missing_ok=True)
             known = listed.cutouts(chosen, out / "store")
-            targets = towers.drawn(known, out / "store", 1.0, how.seed)
+            targets = shares.drawn(known, out / "store", 1.0, how.seed)
             classifier.train(kind, out / "store", folder, how, targets=targets, device=where)
             run.results = {"steps": how.steps, "pictures": how.steps * how.batch}
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from training.data.loader import Batch, Pictures, batches
 from training.data.sources import Skipped
 from training.devices import Device, save
 from training.serving.repository import Wrapping
-from training.stages import encoder, export, head, listed, offsets, scratch, text
+from training.stages import encoder, export, head, listed, offsets, scratch, shares, text
 from training.stages.quantise import Quantised, quantise
 from training.towers import serving
 from training.towers import tokenizer as bpe
@@ -92,8 +91,8 @@ def train_scratch(config: Config, out: Path, device: Device = CPU) -> int:
     if _is_base(config):
         save(clip.state_dict(), folder / "clip.pt")
         return 0
-    targets = drawn(listed.cutouts(config, out / "store"), out / "store", how.fraction, how.seed)
-    steps = steps_for(targets, how.epochs, how.batch)
+    targets = shares.drawn(listed.cutouts(config, out / "store"), out / "store", how.fraction, how.seed)
+    steps = shares.steps_for(targets, how.epochs, how.batch)
     mix = replace(config.mix, street=0.0)
     scratch.train(
         clip, tokenizer, out / "store", folder, how, steps=steps, mix=mix, targets=targets, device=device
@@ -122,9 +121,9 @@ def train_encoder(
     street = (out / "street" / "pseudo.npy").is_file() if street is None else street
     mix, how = (config.street_mix, config.street_encoder) if street else (config.mix, config.encoder)
     known = np.load(out / "street" / "targets.npy") if street else listed.cutouts(config, out / "store")
-    targets = drawn(known, out / "store", fraction or 1.0, how.seed)
+    targets = shares.drawn(known, out / "store", fraction or 1.0, how.seed)
     if epochs is not None:
-        steps = steps_for(targets, epochs, how.batch)
+        steps = shares.steps_for(targets, epochs, how.batch)
         how = replace(how, steps=steps)
     begun = first_text(out) if street else out / "text" / "text.pt"
     clip, tokenizer = with_text(config, out, how.seed, begun)
@@ -192,7 +191,7 @@ def train_head(
     targets = listed.cutouts(config, store) if labels is None else np.load(out / "street" / "targets.npy")
     how = config.head
     if fraction is not None and epochs is not None:
-        targets, pictures = some(targets, store, fraction, epochs, how.seed)
+        targets, pictures = shares.drawn_and_held(targets, store, fraction, epochs, how.seed)
         how = replace(how, pictures=pictures)
     given = listed.street(config, store)[0]
     trained = head.train(
@@ -239,39 +238,6 @@ def _composed(config: Config, out: Path, count: int, *, held: bool) -> tuple[Pix
     stream = batches(Pictures(out / "store", config.served_side, count, mix=mix, seed=int(held), targets=targets), 0)
     batch = Batch(*next(stream))
     return batch.pixels.numpy(), batch.target.argmax(1).numpy()
-
-
-def drawn(targets: NDArray[np.float32], store: Path, fraction: float, seed: int) -> NDArray[np.float32]:
-    """Targets of the cut-outs that are trained on, float32 [N, 18]: rows of zeros for those held out or left out.
-
-    Parameters:
-        targets: of all cut-outs, float32 [N, 18]; rows of zeros, whose colour nobody knows, count for no colour.
-        store: the folder.
-        fraction: of each colour's cut-outs, chosen by ``seed``.
-    """
-    free = ~splits.of_store(store).cutouts & targets.any(1)
-    chance, main = np.random.default_rng(seed).random(len(targets)), targets.argmax(1)
-    for colour in range(len(LABELS)):
-        mine = np.nonzero(free & (main == colour))[0]
-        free[mine[np.argsort(chance[mine])][ceil(fraction * len(mine)) :]] = False
-    return targets * free[:, None]
-
-
-def some(
-    targets: NDArray[np.float32], store: Path, fraction: float, epochs: int, seed: int
-) -> tuple[NDArray[np.float32], int]:
-    """Targets with a share of the cut-outs as ``drawn`` has it, and those held out as they are: they calibrate.
-
-    Returns:
-        targets, float32 [N, 18], and the pictures in so many epochs over the share.
-    """
-    free = drawn(targets, store, fraction, seed)
-    return np.where(splits.of_store(store).cutouts[:, None], targets, free), steps_for(free, epochs, 1)
-
-
-def steps_for(targets: NDArray[np.float32], epochs: int, batch: int) -> int:
-    """Batches in so many epochs over the rows that are not zeros."""
-    return max(1, ceil(epochs * int((targets.sum(1) > 0).sum()) / batch))
 
 
 def shop_titles(store: Path) -> list[tuple[str, int, int]]:
