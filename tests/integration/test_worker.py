@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient
 from PIL import Image, ImageCms
 
 from deploy.local.kafka import KafkaServer
@@ -93,30 +93,6 @@ def test_a_batch_that_waits_for_a_silent_host_keeps_no_later_one_from_being_comp
         events.publish(kafka.bootstrap, created, [events.listing("next", events.inline(events.photo()))])
         wait_for(lambda: worker.metric("colour_stage_seconds_count", stage="head") == 1, "the second one was computed")
         assert worker.metric("colour_batches_in_flight") == 2
-
-
-def test_listings_that_come_while_the_worker_is_busy_share_a_batch(
-    kafka: KafkaServer, redis: RedisServer, triton: TritonServer, photos: PhotoServer, make_workers: Make
-) -> None:
-    """Without gathering each poll finds one or two of them, and begins a batch as long as there is room for one."""
-    workers = make_workers(kafka, redis, triton, photos)
-    worker = workers.start()
-    created = workers.deployment.created
-    huge = [
-        host(photos, f"{red}.png", events.photo((red, 0, 0), side=6_000, container="PNG")) for red in (60, 120, 180)
-    ]
-    small = events.inline(events.photo())
-    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
-    with workers.reader() as reader:
-        events.publish(kafka.bootstrap, created, [events.listing("busy", *huge)])
-        wait_for(lambda: worker.metric("colour_batches_in_flight") == 1, "the first batch began")
-        for number in range(12):
-            producer.send(created, json.dumps(events.listing(f"{number}", small)).encode())
-            producer.flush()
-        answers = reader.all_of(["busy", *(f"{number}" for number in range(12))])
-    producer.close()
-    assert len(answers.coloured) == 13
-    assert worker.metric("colour_batch_size_count") <= 3
 
 
 def test_a_group_forms_once_when_a_worker_starts(

@@ -5,14 +5,19 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from kafka import TopicPartition
 
 from worker.events import Source
+from worker.stream import membership
+from worker.stream.consumer import Stream
 from worker.stream.envelope import Envelope
 from worker.stream.gathering import Gathering
 from worker.stream.inflight import Batch, InFlight, Item
+from worker.stream.ownership import Ownership
 from worker.tagger import Outcome
 
 FULL = 64
@@ -138,3 +143,38 @@ def test_a_commit_ends_the_wait() -> None:
     queue.remove(queue.wait_for_computed())
     waiting.join(5)
     assert not waiting.is_alive()
+
+
+def test_a_turn_of_the_stream_gathers_before_it_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or records that come while a batch is computed would each begin one of their own."""
+    told: list[tuple[str, Any]] = []
+
+    class Turning(Stream):
+        """A stream of which nothing but the order of a turn is asked."""
+
+        def __init__(self) -> None:
+            self._in_flight = InFlight(4, 1)
+            self._computation: Any = SimpleNamespace(waits=False)
+            self._consumer = None
+            self._ownership = Ownership()
+            self._batch_size: Any = SimpleNamespace(update=lambda: FULL)
+            self._gathering: Any = SimpleNamespace(
+                wait=lambda seconds: told.append(("gathered", seconds > 0)), begun=lambda n: told.append(("begun", n))
+            )
+
+        def _recover(self) -> None: ...
+
+        def _steer(self, *, reading: bool) -> None: ...
+
+        def _report_lag(self, *, reading: bool) -> None: ...
+
+        def _take(self, polled: dict[TopicPartition, list[Any]]) -> None:
+            told.append(("taken", polled))
+
+    def poll(*_: Any) -> dict[TopicPartition, list[Any]]:
+        told.append(("polled", None))
+        return {PARTITION: [1, 2]}
+
+    monkeypatch.setattr(membership, "poll_all", poll)
+    Turning()._turn()
+    assert told == [("gathered", True), ("polled", None), ("taken", {PARTITION: [1, 2]}), ("begun", 2)]
