@@ -20,12 +20,12 @@ def test_without_a_text_the_image_alone_decides() -> None:
     head.text.bias.data.fill_(5)
     image, none = torch.randn(7, 16), torch.zeros(7, 16)
     with torch.inference_mode():
-        assert torch.equal(head.logits(image, none), head.shortcut(image) + head.image(image))
+        assert torch.equal(head.logits(image, none), head.seen(image))
         told = torch.nn.functional.normalize(torch.randn(7, 16), dim=-1)
         assert (head.logits(image, told) - head.logits(image, none)).abs().amin() > 0
 
 
-def test_a_held_image_branch_answers_as_the_prototypes_do() -> None:
+def test_without_a_correction_the_image_branch_answers_as_the_prototypes_do() -> None:
     torch.manual_seed(0)
     head = ColourHead(16, 18).eval()
     prototypes = torch.nn.functional.normalize(torch.randn(18, 16), dim=-1)
@@ -33,7 +33,9 @@ def test_a_held_image_branch_answers_as_the_prototypes_do() -> None:
     image = torch.nn.functional.normalize(torch.randn(5, 16), dim=-1)
     with torch.inference_mode():
         torch.testing.assert_close(head.logits(image, torch.zeros(5, 16)), 18 * image @ prototypes.T)
-    assert not any(parameter.requires_grad for parameter in (*head.image.parameters(), *head.shortcut.parameters()))
+    assert not any(
+        parameter.requires_grad for parameter in (*head.correction.parameters(), *head.shortcut.parameters())
+    )
     assert all(parameter.requires_grad for parameter in (*head.text.parameters(), *head.gate.parameters()))
 
 

@@ -41,7 +41,13 @@ _SMALL: dict[str, Any] = {
     "street_encoder": {"steps": 2, "batch": 8, "side": 64, "workers": 0, "save_every": 1, "text_rate": 0.02},
     "mix": {"street": 0.3},
     "pseudo": {"keep": 1, "floor": 0},
-    "head": {"pictures": 64, "steps": 5, "batch": 16, "workers": 0},
+    "head": {
+        "pictures": 64,
+        "steps": 5,
+        "batch": 16,
+        "workers": 0,
+        "correction": {"steps": 3, "batch": 8, "pictures": 64},
+    },
     "rivals": {"steps": 2, "batch": 8, "side": 32},
 }
 

@@ -16,27 +16,24 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from training.captions.items import ITEMS
 from training.captions.titles import caption
 from training.data import splits, things
 from training.data.labels import INDEX, LABELS
-from training.data.loader import Batch, Mix, Pictures, batches
-from training.devices import Device, save, where
+from training.data.loader import Mix, Pictures
+from training.devices import Device, save
 from training.journal import Journal
 from training.runs import sha256
-from training.stages import calibration, noise, offsets
-from training.stages.encoder import normalised
+from training.stages import calibration, corrections, noise, offsets
+from training.stages.corrections import CorrectionSettings
+from training.stages.embedding import composed
 from training.stages.noise import generalised_cross_entropy
 from training.stages.pseudo import SCALE
 from training.towers.clip import prototypes
 from training.towers.head import ColourHead
 from training.towers.tokenizer import encode
 from worker.colours import Colour
-
-_KEEP_EVERY = 16
-"""Batches of 64 pictures between two times that the embeddings are written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +46,10 @@ class HeadSettings:
         q: of the generalised cross-entropy (arXiv 1805.07836): near 0 is cross-entropy, 1 is mean absolute error.
         missing, silent, lying: shares of pictures with no text, with a text that names no colour, and with a wrong one.
         coverage_risk: the threshold is the confidence above which held-out answers are wrong no more often than this.
-        tune_image: also tune the image branch, instead of holding it at the prototypes. On 2,000 composed pictures that
-            cost four points on people's own photos.
         workers: processes that compose pictures, see ``Device.loaders``; a picture does not depend on it.
-        logit_adjustment: added to a colour's logit, at ``pseudo.SCALE``, after the offsets of a held image branch
-            (arXiv 2007.07314): how readily a colour is said that the photos behind the offsets hardly show. With
-            ``tune_image`` it does nothing.
+        logit_adjustment: added to a colour's logit, at ``pseudo.SCALE``, after the offsets (arXiv 2007.07314): how
+            readily a colour is said that the photos behind the offsets hardly show.
+        correction: what is learnt beyond the prototypes, see ``corrections``.
     """
 
     pictures: int = 6000
@@ -66,8 +61,8 @@ class HeadSettings:
     silent: float = 0.12
     lying: float = 0.14
     coverage_risk: float = 0.1
-    tune_image: bool = False
     logit_adjustment: dict[Colour, float] = field(default_factory=dict)
+    correction: CorrectionSettings = field(default_factory=CorrectionSettings)
     seed: int = 0
     workers: int | None = None
 
@@ -79,40 +74,6 @@ class Trained:
     head: ColourHead
     threshold: float
     results: dict[str, Any]
-
-
-@torch.inference_mode()
-def embed(
-    visual: torch.nn.Module, pictures: Pictures, count: int, *, cache: Path, key: str, workers: int
-) -> tuple[Tensor, Tensor]:
-    """Embeddings [count, D] and targets [count, 18] of pictures whose colour is known.
-
-    They are the slow part of this stage, so they are kept in ``cache``, and a run that was killed goes on there.
-
-    Parameters:
-        visual: computes where it is; what it returns is kept on the CPU.
-        cache: a file; what it holds is used if it was made under the same ``key``.
-        key: whatever decides the embeddings: weights, side, mixture, seed.
-    """
-    z, target = torch.zeros(0), torch.zeros(0)
-    number = 0
-    if cache.is_file():
-        kept = torch.load(cache, weights_only=True)
-        if kept["key"] == key:
-            z, target, number = kept["z"], kept["target"], kept["number"]
-    pictures.first = number
-    stream = batches(pictures, workers) if len(z) < count else iter(())
-    bar = tqdm(total=count, initial=min(len(z), count), desc="embeddings", mininterval=10)
-    while len(z) < count:
-        batch = Batch(*next(stream))
-        known, number = batch.target.sum(1) > 0, number + 1
-        rows = functional.normalize(visual(normalised(batch.pixels[known].to(where(visual)), visual)), dim=-1).cpu()
-        z, target = torch.cat([z, rows]) if len(z) else rows, torch.cat([target, batch.target[known]])
-        bar.update(len(rows))
-        if number % _KEEP_EVERY == 0 or len(z) >= count:
-            save({"key": key, "z": z, "target": target, "number": number}, cache)
-    bar.close()
-    return z[:count].clone(), target[:count].clone()
 
 
 @torch.inference_mode()
@@ -180,12 +141,15 @@ def train(
     # Not sooner: embedding draws from the same generator, but not where a killed run has left the embeddings.
     torch.manual_seed(settings.seed)
     head = ColourHead(z.shape[1], len(LABELS))
-    if not settings.tune_image:
-        head.start_from(found.colours, SCALE)
-        if real is not None:
-            head.shortcut.bias.data.copy_(offsets.fit(head.shortcut(real[0]).detach(), real[1]))
-        for colour, more in settings.logit_adjustment.items():
-            head.shortcut.bias.data[INDEX[colour]] += more
+    head.start_from(found.colours, SCALE)
+    if real is not None:
+        head.shortcut.bias.data.copy_(offsets.fit(head.shortcut(real[0]).detach(), real[1]))
+    for colour, more in settings.logit_adjustment.items():
+        head.shortcut.bias.data[INDEX[colour]] += more
+    corrected = corrections.learn(
+        head, clip.visual, store, folder, settings.correction, side=side, targets=targets, given=given,
+        seed=settings.seed, workers=device.loaders(settings.workers),
+    )  # fmt: skip
     tuned = [parameter for parameter in head.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(tuned, lr=settings.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, settings.steps)
@@ -221,6 +185,7 @@ def train(
         "temperature": round(float(head.temperature), 4),
         "threshold": round(threshold, 3),
         "offsets": {label: round(float(each), 2) for label, each in zip(LABELS, head.shortcut.bias, strict=True)},
+        **corrected,
     }
     if compare:
         results["losses compared"] = noise.compare(
@@ -263,7 +228,7 @@ def _pictures(
     said = hashlib.sha256(targets.tobytes() + (pseudo.tobytes() if pseudo is not None else b"")).hexdigest()
     key = " ".join([sha256(folder / "visual.pt"), sha256(things.FOLDER), said, str(mix), str(side), str(seed)])
     cache = folder / f"embeddings-{'held' if held else 'train'}.pt"
-    return embed(visual, pictures, count, cache=cache, key=key, workers=device.loaders(settings.workers))
+    return composed(visual, pictures, count, cache=cache, key=key, workers=device.loaders(settings.workers))
 
 
 def assemble(
