@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -45,17 +47,21 @@ def _photos(z: Tensor, held: Tensor, *, said: str, held_said: str) -> Photos:
 
 
 def test_what_photos_say_is_learnt_and_unusual_things_keep_their_answers(head: ColourHead) -> None:
-    """Dull red things are called brown by the prototypes, and burgundy by people; painted ones lie elsewhere."""
-    torch.manual_seed(1)
+    """Dull red things are called brown by the prototypes, and burgundy by people; what is painted brown is brown."""
     axes = torch.eye(_WIDTH)
     dull = axes[INDEX["brown"]] + 0.5 * axes[INDEX["red"]] + axes[30]
-    painted = _near(axes[INDEX["purple"]] + axes[31], 200, 3)
+    painted = _near(axes[INDEX["brown"]] + 0.8 * axes[31], 200, 3)
     seen = _photos(_near(dull, 200, 1), _near(dull, 50, 2), said="burgundy", held_said="burgundy")
     before = head.seen(painted).softmax(1)
     assert set(head.seen(seen.held_street.z).argmax(1).tolist()) == {INDEX["brown"]}
+
+    careless = copy.deepcopy(head)
+    corrections.fit(careless, seen, painted, replace(_SETTINGS, hold=0.0), seed=0)
+    assert (careless.seen(painted).softmax(1) - before).abs().max() > 0.5
+
     found = corrections.fit(head, seen, painted, _SETTINGS, seed=0)
     assert set(head.seen(seen.held_street.z).argmax(1).tolist()) == {INDEX["burgundy"]}
-    assert (head.seen(painted).softmax(1) - before).abs().max() < 0.05
+    assert (head.seen(painted).softmax(1) - before).abs().max() < 0.1
     assert found["held-out street photos, accuracy before the correction"] == 0
     assert found["held-out street photos, accuracy after"] == 1
     assert not any(parameter.requires_grad for parameter in head.correction.parameters())

@@ -168,7 +168,7 @@ def fit(head: ColourHead, seen: Photos, unusual: Tensor, settings: CorrectionSet
     """
     shares = ((seen.shops, settings.shops), (seen.street, settings.street))
     kinds = [(kind, round(settings.batch * share)) for kind, share in shares if len(kind.z)]
-    if not (settings.steps and kinds):
+    if not kinds:
         return {}
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)

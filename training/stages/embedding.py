@@ -63,7 +63,7 @@ def composed(
 ) -> tuple[Tensor, Tensor]:
     """Embeddings [count, D] and targets [count, 18] of pictures whose colour is known.
 
-    They are the slow part of this stage, so they are kept in ``cache``, and a run that was killed goes on there.
+    They are slow to make, so they are kept in ``cache``, and a run that was killed goes on there.
 
     Parameters:
         visual: computes where it is; what it returns is kept on the CPU.
