@@ -11,6 +11,7 @@ ColourTaggerError
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
 
 class Reason(StrEnum):
@@ -52,6 +53,10 @@ class EventError(ColourTaggerError):
         self.reason = reason
         self.message = message[:500]
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Reason, str]]:
+        # Between processes: left to itself an exception is made anew from its message alone.
+        return type(self), (self.reason, self.message)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.reason.value!r}, {self.message!r})"
 
@@ -68,7 +73,7 @@ class Unavailable(ColourTaggerError):
     """A neighbour that every event needs does not answer.
 
     Parameters:
-        neighbour: ``"triton"`` or ``"kafka"``.
+        neighbour: ``"triton"``, ``"kafka"`` or ``"photos"`` (the processes that load them).
         message: what it said.
     """
 

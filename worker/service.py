@@ -8,20 +8,17 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 
-from worker import images
 from worker.cache import EmbeddingCache
-from worker.errors import ConfigurationError
 from worker.models import Releases, Triton
 from worker.observe import http
 from worker.observe.progress import Progress
-from worker.photos import PhotoLoader
-from worker.settings import ImageSettings, Settings, TritonSettings
+from worker.photos import PhotoLoader, PhotoProcesses, loading
+from worker.settings import Settings, TritonSettings
 from worker.shadow.shadow import CandidateReleases, Shadow
 from worker.shadow.sidebyside import SideBySide
 from worker.shadow.writer import Writer
@@ -56,16 +53,18 @@ async def tagging(
         make_triton: how Triton is asked; by default as for live traffic.
     """
     async with AsyncExitStack() as stack:
+        # First, since they take longest to start.
+        photos: PhotoLoader | PhotoProcesses
+        if settings.images.processes:
+            photos = await stack.enter_async_context(PhotoProcesses(settings))
+        else:
+            photos = await stack.enter_async_context(loading(settings.images))
         triton = await stack.enter_async_context(make_triton(settings.triton))
-        fetcher = await stack.enter_async_context(make_fetcher(settings.images))
         embeddings = EmbeddingCache(settings.redis)
         stack.push_async_callback(embeddings.aclose)
-        decoders = stack.enter_context(ThreadPoolExecutor(settings.images.decode_threads, "decode"))
         releases = make_releases(triton, settings.triton.release_poll)
         following = asyncio.create_task(releases.follow())
         stack.push_async_callback(_cancel, following)
-        limits = images.DecodeLimits(max_bytes=settings.images.max_bytes, max_pixels=settings.images.max_pixels)
-        photos = PhotoLoader(fetcher, decoders, limits)
         tagger = Tagger(settings.tagger, photos=photos, embeddings=embeddings, triton=triton, releases=releases)
         yield Models(tagger, releases)
 
@@ -81,7 +80,12 @@ async def shadowing(settings: Settings, live: Releases) -> AsyncIterator[Shadow]
         update={
             "triton": settings.triton.model_copy(update={"priority": 2, "request_timeout": settings.shadow.timeout}),
             "images": settings.images.model_copy(
-                update={"decode_threads": 1, "max_per_host": 4, "max_connections": settings.shadow.batch}
+                update={
+                    "processes": 0,
+                    "decode_threads": 1,
+                    "max_per_host": 4,
+                    "max_connections": settings.shadow.batch,
+                }
             ),
         }
     )
@@ -99,34 +103,6 @@ async def shadowing(settings: Settings, live: Releases) -> AsyncIterator[Shadow]
         finally:
             await _cancel(working)
             await asyncio.to_thread(writer.close)
-
-
-def make_fetcher(settings: ImageSettings) -> images.PhotoFetcher:
-    """The fetcher that the settings describe.
-
-    Raises:
-        ConfigurationError: a host is not written as a bare host.
-    """
-    try:
-        policy = images.AddressPolicy(
-            allowed_private_hosts=frozenset(settings.allowed_private_hosts),
-            allowed_hosts=frozenset(settings.allowed_hosts),
-            denied_hosts=frozenset(settings.denied_hosts),
-            allowed_ports=frozenset(settings.allowed_ports),
-        )
-    except ValueError as error:
-        raise ConfigurationError(f"COLOUR_IMAGES__…: {error}") from None
-    return images.PhotoFetcher(
-        limits=images.FetchLimits(
-            connect_timeout=settings.connect_timeout,
-            first_byte_timeout=settings.first_byte_timeout,
-            total_timeout=settings.total_timeout,
-            max_bytes=settings.max_bytes,
-            max_per_host=settings.max_per_host,
-            max_connections=settings.max_connections,
-        ),
-        policy=policy,
-    )
 
 
 async def run(settings: Settings) -> None:

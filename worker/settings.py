@@ -21,6 +21,9 @@ from worker.errors import ConfigurationError
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
+_MOST_PROCESSES = 4
+"""For photos, unless more are asked for: what they keep busy behind them is Triton, not more of them."""
+
 
 class Group(BaseModel):
     """A group of settings: immutable, and a misspelt field is an error rather than silence."""
@@ -171,7 +174,12 @@ class ImageSettings(Group):
     decode_threads: Count = Field(
         # As many as Python's own pools: while some wait for the interpreter's lock, others use the cores.
         default_factory=lambda: (os.cpu_count() or 1) + 4,
-        description="threads that decode photos; all together keep to a limit of memory",
+        description="threads that decode photos, in all processes; together they keep to a limit of memory",
+    )
+    processes: Annotated[int, Field(ge=0, le=64)] = Field(
+        # One interpreter's lock lets about one core work; each process takes some 70 MB.
+        default_factory=lambda: min(len(os.sched_getaffinity(0)), _MOST_PROCESSES),
+        description="processes that fetch and decode photos; 0: the worker's own does",
     )
 
 

@@ -26,7 +26,7 @@ from worker.events import Candidate, ListingCreated, Photo
 from worker.images import Pixels
 from worker.models import Release, Releases, Triton
 from worker.observe import metrics
-from worker.photos import Loaded, PhotoLoader
+from worker.photos import Loaded, PhotoLoader, PhotoProcesses
 from worker.settings import TaggerSettings
 
 log = structlog.get_logger(__name__)
@@ -84,7 +84,7 @@ class Tagger:
         self,
         settings: TaggerSettings,
         *,
-        photos: PhotoLoader,
+        photos: PhotoLoader | PhotoProcesses,
         embeddings: EmbeddingCache,
         triton: Triton,
         releases: Releases,
@@ -117,6 +117,10 @@ class Tagger:
             Unavailable: as ``tag``.
         """
         await self._releases.refresh()
+
+    def processor_seconds(self) -> float:
+        """What processes of our own have worked for us so far, in seconds of processor time."""
+        return self._photos.processor_seconds()
 
     def _parse(self, value: bytes | None) -> _Listing | Rejected:
         try:

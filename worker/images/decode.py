@@ -127,7 +127,7 @@ def _loaded(
     full = image.size
     box = None if side is None else _draft(image, side)
     needed = memory_needed(image, full, data, limits)
-    with _budget.hold(needed, limits.max_memory):
+    with _budget.hold(needed, limits.max_memory // limits.share):
         with _damage_as_rejection(name):
             image.load()
             plain = _plain_mode(image)

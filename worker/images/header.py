@@ -24,8 +24,10 @@ class DecodeLimits:
     Parameters:
         max_bytes: of the file.
         max_pixels: width times height by the file's header; at most 178,956,970, where Pillow itself refuses.
-        max_memory: bytes of memory that all decoding in this process may need at once. A picture that alone needs more
-            is refused; others wait for each other.
+        max_memory: bytes of memory that decoding may need at once. A picture that alone needs more is refused; others
+            wait for each other.
+        share: processes that keep to ``max_memory`` together. Each lets its pictures wait from its part of it on; one
+            picture alone is let in whatever it needs, so that what is refused does not depend on their number.
         max_aspect: the long side over the short one; beyond it a picture letterboxed for an encoder has nothing left.
         max_scans: of a progressive JPEG; each costs a pass over the whole picture. Encoders write about ten.
     """
@@ -33,6 +35,7 @@ class DecodeLimits:
     max_bytes: int = 20 << 20
     max_pixels: int = 100_000_000
     max_memory: int = 384 << 20
+    share: int = 1
     max_aspect: float = 40.0
     max_scans: int = 64
 

@@ -10,11 +10,12 @@ from typing import Annotated
 
 import typer
 
-from worker import grid, service
+from worker import grid
 from worker.deadletters import printing
 from worker.deadletters.selection import parse_time
 from worker.errors import ConfigurationError
 from worker.events import ReleaseNames
+from worker.photos.loading import make_fetcher
 from worker.settings import Settings
 from worker.shadow import photos, reading, report
 from worker.shadow.comparison import COLOURS, Comparison
@@ -82,7 +83,7 @@ def _print(comparison: Comparison) -> None:
 def _write(settings: Settings, comparison: Comparison, path: Path, most: int) -> None:
     examples = comparison.examples(most)
     listings = reading.originals(settings, examples)
-    fetcher = service.make_fetcher(settings.images)
+    fetcher = make_fetcher(settings.images)
     shown = asyncio.run(photos.thumbnails(settings.images, fetcher, listings.values()))
     report.write(comparison, _cards(comparison, examples), listings, shown, path, now=datetime.now(UTC))
 

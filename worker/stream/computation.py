@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -39,6 +40,10 @@ class Computation:
         with self._lock:
             return self._waiting > 0
 
+    def processor_seconds(self) -> float:
+        """What this process and those that work for it have worked so far, in seconds of processor time."""
+        return time.process_time() + self._tagger.processor_seconds()
+
     def submit(self, values: Sequence[bytes | None]) -> Future[list[Outcome]]:
         """Begin a batch; the future holds one outcome for each value and never an error of one event."""
         return asyncio.run_coroutine_threadsafe(self._outcomes(values), self._loop)
@@ -55,24 +60,24 @@ class Computation:
         return [outcome for value in values for outcome in await self._outcomes([value])]
 
     async def _patiently(self, values: Sequence[bytes | None]) -> list[Outcome]:
-        waiting = False
+        waiting_for = ""
         loaded: Loaded = {}
         try:
             while True:
                 try:
-                    if waiting:
+                    if waiting_for:
                         await self._tagger.ping()
                     return await self._tagger.tag(values, loaded)
                 except Unavailable as error:
-                    if not waiting:
-                        waiting = True
-                        self._count(+1, error.neighbour)
+                    if not waiting_for:
+                        waiting_for = error.neighbour
+                        self._count(+1, waiting_for)
                         log.warning("neighbour_away", neighbour=error.neighbour, error=str(error))
                     await asyncio.sleep(self._retry_delay)
         finally:
-            if waiting:
-                self._count(-1, "triton")
-                log.info("neighbour_back_or_given_up", neighbour="triton")
+            if waiting_for:
+                self._count(-1, waiting_for)
+                log.info("neighbour_back_or_given_up", neighbour=waiting_for)
 
     def _count(self, change: int, neighbour: str) -> None:
         with self._lock:

@@ -92,7 +92,7 @@ class Stream:
             notes=notes,
             witness=witness,
         )
-        self._gathering = Gathering(self._in_flight, settings.max_batch)
+        self._gathering = Gathering(self._in_flight, settings.max_batch, work=computation.processor_seconds)
         self._batch_size = BatchSize(settings.max_batch, _WARM_FACTOR * settings.max_batch)
         self._taken: dict[TopicPartition, tuple[int, int]] = {}
         self._lag_due = 0.0

@@ -17,14 +17,14 @@ class Gathering:
 
     - the last one was full: the worker is behind, and wants as many in flight as there is room for; or
     - nothing is in flight; or
-    - since the last one began, the process has rested for as long as it has worked: what is in flight waits for
+    - since the last one began, the worker has rested for as long as it has worked: what is in flight waits for
       somebody else, such as a slow photo host, and a batch beside it costs nobody anything.
 
     Parameters:
         in_flight: the batches before.
         full: records of a batch that counts as full.
+        work: seconds of processor time of the worker, all of its threads and processes together.
         clock: monotonic seconds.
-        work: seconds of processor time of this process, all threads together.
     """
 
     def __init__(
@@ -32,8 +32,8 @@ class Gathering:
         in_flight: InFlight,
         full: int,
         *,
+        work: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
-        work: Callable[[], float] = time.process_time,
     ) -> None:
         self._in_flight = in_flight
         self._full = full
