@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +17,7 @@ from deploy.local.triton import TritonServer
 from tests.support import events
 from tests.support.fixtures import Workers
 from tests.support.reading import Reader
+from tests.support.waiting import wait_for
 from tests.support.worker_process import WorkerProcess
 
 pytestmark = pytest.mark.faults
@@ -31,10 +36,10 @@ class Stage:
         self.worker = workers.start()
         self.reader: Reader = workers.reader()
 
-    def publish(self, count: int) -> None:
-        """So many new listings."""
+    def publish(self, count: int, *, photos: int = 24) -> None:
+        """So many new listings, over so many different photos."""
         deployment = self._workers.deployment
-        self._keys += events.publish(deployment.bootstrap, deployment.created, events.many(count))
+        self._keys += events.publish(deployment.bootstrap, deployment.created, events.many(count, colours=photos))
 
     def join(self) -> WorkerProcess:
         """Another worker, which is not waited for."""
@@ -70,6 +75,33 @@ def test_a_killed_worker_loses_and_doubles_nothing(stage: Stage) -> None:
         worker.kill()
         worker = stage.join()
     stage.assert_exactly_once()
+
+
+def test_killed_photo_processes_lose_and_double_nothing_and_their_worker_stays(stage: Stage) -> None:
+    def others() -> bool:
+        return bool(set(stage.worker.photo_pids()) - killed)
+
+    stage.publish(1500, photos=700)
+    killed: set[int] = set()
+    for done in (100, 300):
+        stage.reach(done)
+        killed.update(stage.worker.photo_pids())
+        for pid in killed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_for(others, "another photo process")
+    stage.assert_exactly_once()
+    assert stage.worker.running
+    assert stage.worker.metric("colour_rewinds_total") == 0
+
+
+def test_photo_processes_do_not_outlive_a_killed_worker(stage: Stage) -> None:
+    stage.publish(500)
+    stage.reach()
+    pids = stage.worker.photo_pids()
+    assert pids
+    stage.worker.kill()
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "they are gone", 20)
 
 
 def test_workers_that_join_and_leave_share_the_work_without_overlap(stage: Stage) -> None:

@@ -166,16 +166,22 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def peak_megabytes(self) -> float:
-        """Peak resident memory so far."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"VmHWM:\s+(\d+) kB", status)
-        assert found is not None
-        return int(found[1]) / 1024
+        """Peak resident memory so far: of all its processes, each one's own."""
+        statuses = (Path(f"/proc/{pid}/status").read_text() for pid in self._family())
+        return sum(int(found[1]) for status in statuses if (found := re.search(r"VmHWM:\s+(\d+) kB", status))) / 1024
 
     def cpu_seconds(self) -> float:
-        """User and system time so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """User and system time so far, of all its processes that live."""
+        stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._family())
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
+
+    def photo_pids(self) -> list[int]:
+        """Of the processes that load photos for it."""
+        return self._family()[1:]
+
+    def _family(self) -> list[int]:
+        children = (path.read_text().split() for path in Path(f"/proc/{self.pid}/task").glob("*/children"))
+        return [self.pid, *(int(pid) for several in children for pid in several)]
 
     def tail(self, lines: int = 25) -> str:
         """The end of its log."""

@@ -176,7 +176,8 @@ class _Process:
             )
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=LIMIT)
         self._reading = asyncio.create_task(self._read(self._process, reader))
-        await write(self._writer, self._hello)
+        with contextlib.suppress(EOFError):  # it is gone already: whoever reads notices
+            await write(self._writer, self._hello)
 
     async def ask(self, sources: list[list[Photo]], known: list[list[EventError | None]], side: int) -> Answer:
         """Ask, and wait for the answer.
@@ -191,12 +192,14 @@ class _Process:
                     await self.start()
                 except OSError as error:
                     raise _not_started(str(error)) from error
+        if self._process is None:
+            raise _not_started("it ended at once")
         number = next(self._numbers)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
         self.under_way += len(sources)
         try:
-            with contextlib.suppress(EOFError):  # whoever reads notices, and tells the future why
+            with contextlib.suppress(EOFError):  # whoever reads tells the future why
                 await write(self._writer, Question(number, sources, known, side))
             return await answer
         finally:

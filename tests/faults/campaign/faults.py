@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +30,11 @@ def kill_mid_batch(field: Field, chance: Random) -> None:
     """``kill -9`` of a worker that has batches in computation."""
     field.remove(_busy(field, chance))
     field.add(ready=False)
+
+
+def photo_process_killed(field: Field, chance: Random) -> None:
+    """``kill -9`` of a process that loads photos for a worker that has batches in computation."""
+    os.kill(chance.choice(_busy(field, chance).photo_pids()), signal.SIGKILL)
 
 
 def kill_mid_transaction(field: Field, chance: Random) -> None:
@@ -124,6 +131,7 @@ FAULTS = tuple(
     Fault(function.__name__, function)
     for function in (
         kill_mid_batch,
+        photo_process_killed,
         kill_mid_transaction,
         kill_mid_rebalance,
         join_and_leave,
