@@ -45,18 +45,21 @@ async def tagging(
     settings: Settings,
     make_releases: Callable[[Triton, float], Releases] = Releases,
     make_triton: Callable[[TritonSettings], Triton] = Triton,
+    *,
+    early: bool = True,
 ) -> AsyncIterator[Models]:
     """A tagger with its fetcher, cache and Triton, open until the context ends.
 
     Parameters:
         make_releases: what decides which release answers; by default the active one does.
         make_triton: how Triton is asked; by default as for live traffic.
+        early: whether photos will come soon: what loads them is started at once.
     """
     async with AsyncExitStack() as stack:
         # First, since they take longest to start.
         photos: PhotoLoader | PhotoProcesses
         if settings.images.processes:
-            photos = await stack.enter_async_context(PhotoProcesses(settings))
+            photos = await stack.enter_async_context(PhotoProcesses(settings, early=early))
         else:
             photos = await stack.enter_async_context(loading(settings.images))
         triton = await stack.enter_async_context(make_triton(settings.triton))
@@ -81,7 +84,7 @@ async def shadowing(settings: Settings, live: Releases) -> AsyncIterator[Shadow]
             "triton": settings.triton.model_copy(update={"priority": 2, "request_timeout": settings.shadow.timeout}),
             "images": settings.images.model_copy(
                 update={
-                    "processes": 0,
+                    "processes": 1,
                     "decode_threads": 1,
                     "max_per_host": 4,
                     "max_connections": settings.shadow.batch,
@@ -95,7 +98,7 @@ async def shadowing(settings: Settings, live: Releases) -> AsyncIterator[Shadow]
         return CandidateReleases(triton, poll, live)
 
     writer = Writer(ours)
-    async with tagging(ours, candidates, lambda _settings: triton) as models:
+    async with tagging(ours, candidates, lambda _settings: triton, early=False) as models:
         shadow = Shadow(ours.shadow, releases=live, tagger=models.tagger, triton=triton, writer=writer)
         working = asyncio.create_task(shadow.run())
         try:

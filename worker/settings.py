@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NestedSecretsSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from worker import cores
 from worker.errors import ConfigurationError
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -173,12 +174,12 @@ class ImageSettings(Group):
     max_connections: Count = Field(128, description="requests to all hosts at once")
     decode_threads: Count = Field(
         # As many as Python's own pools: while some wait for the interpreter's lock, others use the cores.
-        default_factory=lambda: (os.cpu_count() or 1) + 4,
-        description="threads that decode photos, in all processes; together they keep to a limit of memory",
+        default_factory=lambda: cores.usable() + 4,
+        description="threads that decode photos, in all processes",
     )
     processes: Annotated[int, Field(ge=0, le=64)] = Field(
         # One interpreter's lock lets about one core work; each process takes some 70 MB.
-        default_factory=lambda: min(len(os.sched_getaffinity(0)), _MOST_PROCESSES),
+        default_factory=lambda: min(cores.usable(), _MOST_PROCESSES),
         description="processes that fetch and decode photos; 0: the worker's own does",
     )
 

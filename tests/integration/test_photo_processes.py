@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import pickle
 import signal
@@ -18,7 +19,7 @@ import pytest
 from aiohttp import web
 
 from tests.support import events
-from tests.support.sites import site, wire
+from tests.support.sites import site
 from worker.errors import EventError, Postponed, Reason, Rejected, Unavailable
 from worker.events import Photo
 from worker.observe import metrics
@@ -29,9 +30,10 @@ SIDE = 32
 COLOURS = [(220, 20, 30), (30, 80, 180), (45, 140, 60), (250, 220, 20), (120, 50, 170)]
 
 
-def settings(processes: int) -> Settings:
+def settings(processes: int, *, max_per_host: int = 32) -> Settings:
     """Of a worker that may call this machine."""
-    return Settings(images=ImageSettings(allowed_private_hosts=("127.0.0.1",), processes=processes))
+    images = ImageSettings(allowed_private_hosts=("127.0.0.1",), processes=processes, max_per_host=max_per_host)
+    return Settings(images=images)
 
 
 def alive(pid: int) -> bool:
@@ -42,17 +44,47 @@ def alive(pid: int) -> bool:
         return False
 
 
-class Host:
-    """A photo host: ``/<n>`` is a photo, ``/missing`` is not there, and ``/deadly`` is what a process dies of.
+def environment(pid: int) -> str:
+    """Of a process, as it was started."""
+    return Path(f"/proc/{pid}/environ").read_text()
 
-    Parameters:
-        address: of the server.
+
+def kill(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may be gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def askers(request: web.Request, pids: list[int]) -> list[int]:
+    """Which of these processes sent a request, if it still lives: the one with the other end of the connection."""
+    assert request.transport is not None
+    _, port = request.transport.get_extra_info("peername")
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    inodes = {f"socket:[{row[9]}]" for row in rows if row[1] == f"0100007F:{port:04X}"}
+    return [pid for pid in pids if inodes & sockets(pid)]
+
+
+def sockets(pid: int) -> set[str]:
+    """What a process has open."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError):  # it is gone
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found.add(str(file.readlink()))
+    return found
+
+
+class Host:
+    """A photo host: ``/<n>`` is a photo, ``/missing`` is not there, and ``/silent`` does not come before the end.
+
+    The decoder of ``/deadly`` crashes, and ``/greedy`` wakes the kernel's killer.
     """
 
     def __init__(self) -> None:
         self.address = ""
         self.asked = Counter[str]()
-        self.deadly: Callable[[], list[int]] = list
+        self.processes: Callable[[], list[int]] = list
+        self.over = asyncio.Event()
         self._more = asyncio.Condition()
 
     async def until_asked(self, times: int) -> None:
@@ -71,10 +103,13 @@ class Host:
                 return web.Response(status=403)
             case "garbage":
                 return web.Response(body=b"no picture")
-            case "deadly":
-                for pid in self.deadly():
-                    os.kill(pid, signal.SIGKILL)
+            case "deadly" | "greedy" as path:
+                for pid in askers(request, self.processes()):
+                    kill(pid, signal.SIGSEGV if path == "deadly" else signal.SIGKILL)
                 return web.Response(body=events.photo())
+            case "silent":
+                await self.over.wait()
+                return web.Response(status=404)
             case number:
                 return web.Response(body=events.photo(COLOURS[int(number) % len(COLOURS)]))
 
@@ -89,13 +124,14 @@ async def host() -> AsyncIterator[Host]:
     async with site(made.answer) as address:
         made.address = address
         yield made
+        made.over.set()
 
 
 @asynccontextmanager
-async def processes(count: int, host: Host) -> AsyncIterator[PhotoProcesses]:
-    """So many; those that ask for the deadly photo die, wherever they are."""
-    async with PhotoProcesses(settings(count)) as made:
-        host.deadly = lambda: made.pids
+async def processes(count: int, host: Host, *, max_per_host: int = 32) -> AsyncIterator[PhotoProcesses]:
+    """So many; the host knows them."""
+    async with PhotoProcesses(settings(count, max_per_host=max_per_host)) as made:
+        host.processes = lambda: made.pids
         yield made
 
 
@@ -149,11 +185,12 @@ async def test_what_they_do_is_counted_in_the_worker(host: Host) -> None:
     assert (count("fetch"), count("decode"), missing._value.get()) == (before[0] + 4, before[1] + 3, before[2] + 1)
 
 
-async def test_a_photo_that_kills_its_process_is_rejected_and_costs_no_other(host: Host) -> None:
+@pytest.mark.parametrize(("path", "kind"), [("deadly", Rejected), ("greedy", Postponed)])
+async def test_a_photo_that_kills_its_process_costs_no_other(host: Host, path: str, kind: type[EventError]) -> None:
     async with processes(2, host) as several:
         await several.load(host.photos(0, 1), SIDE, {})  # both run
         before = set(several.pids)
-        batches = [host.photos(*range(10), "deadly"), host.photos(*range(10, 20)), host.photos("deadly")]
+        batches = [host.photos(*range(10), path), host.photos(*range(10, 20)), host.photos(path)]
         results = await asyncio.gather(*(several.load(batch, SIDE, {}) for batch in batches))
         assert [pixels.keys() for pixels, _ in results] == [
             {str(number) for number in range(10)},
@@ -161,10 +198,43 @@ async def test_a_photo_that_kills_its_process_is_rejected_and_costs_no_other(hos
             set(),
         ]
         errors = [error for _, failures in results for error in failures.values()]
-        assert [(type(error), error.reason) for error in errors] == [(Rejected, Reason.UNUSABLE_IMAGE)] * 2
+        assert [(type(error), error.reason) for error in errors] == [(kind, Reason.UNUSABLE_IMAGE)] * 2
         pixels, _ = await several.load(host.photos(*range(20, 24)), SIDE, {})
         assert len(pixels) == 4
-        assert not before & set(several.pids)
+        assert before - set(several.pids)
+
+
+async def test_a_batch_that_is_given_up_asks_for_nothing_more_and_leaves_its_host_free(host: Host) -> None:
+    async with processes(1, host, max_per_host=1) as several:
+        given_up = asyncio.create_task(several.load(host.photos("silent", 7), SIDE, {}))
+        await host.until_asked(1)
+        given_up.cancel()
+        pixels, _ = await several.load(host.photos(1), SIDE, {})
+        assert pixels.keys() == {"1"}
+    assert host.asked == {"/silent": 1, "/1": 1}
+
+
+async def test_a_suspicion_that_is_given_up_does_not_fall_on_others(host: Host) -> None:
+    async with processes(1, host) as several:
+        await several.load(host.photos(0), SIDE, {})
+        given_up = asyncio.create_task(several.load(host.photos("silent"), SIDE, {}))
+        await host.until_asked(2)
+        kill(several.pids[0], signal.SIGSEGV)
+        await host.until_asked(3)  # alone now
+        (suspicious,) = several.pids
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        assert not alive(suspicious)
+        pixels, _ = await several.load(host.photos(1), SIDE, {})
+        assert pixels.keys() == {"1"}
+
+
+async def test_they_do_not_know_the_worker_s_passwords(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLOUR_REDIS__PASSWORD", "hush")
+    async with processes(1, host) as several:
+        await several.load(host.photos(1), SIDE, {})
+        assert "hush" not in environment(several.pids[0])
 
 
 async def test_a_process_that_somebody_kills_costs_nothing(host: Host) -> None:
@@ -173,7 +243,7 @@ async def test_a_process_that_somebody_kills_costs_nothing(host: Host) -> None:
         for round_ in range(5):
             loading_now = asyncio.create_task(several.load(host.photos(*range(100, 164)), SIDE, {}))
             await host.until_asked(host.asked.total() + 10)
-            os.kill(several.pids[round_ % 2], signal.SIGKILL)
+            kill(several.pids[round_ % len(several.pids)], signal.SIGKILL)
             pixels, failures = await loading_now
             assert (len(pixels), failures) == (64, {})
             while len(set(several.pids)) < 2:
@@ -186,7 +256,7 @@ async def test_processes_that_cannot_start_are_a_neighbour_that_is_away(
     python = sys.executable
     monkeypatch.setattr(sys, "executable", "/bin/false")
     async with processes(1, host) as several:
-        with pytest.raises(Unavailable, match="ended at once"):
+        with pytest.raises(Unavailable, match="it ended"):
             await several.load(host.photos(1), SIDE, {})
         monkeypatch.setattr(sys, "executable", "/nowhere/python")
         with pytest.raises(Unavailable, match="No such file"):
@@ -197,18 +267,11 @@ async def test_processes_that_cannot_start_are_a_neighbour_that_is_away(
 
 
 async def test_they_end_with_their_worker_though_a_host_keeps_them_waiting(host: Host) -> None:
-    async def silent(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        asked.set()
-        await over.wait()
-
-    asked, over = asyncio.Event(), asyncio.Event()
-    async with wire(silent) as address:
-        async with processes(2, host) as several:
-            waiting = asyncio.create_task(several.load({"silent": [Photo(url=f"{address}/")]}, SIDE, {}))
-            await asked.wait()
-            pids = several.pids
-            waiting.cancel()
-        over.set()
+    async with processes(2, host) as several:
+        waiting = asyncio.create_task(several.load(host.photos("silent"), SIDE, {}))
+        await host.until_asked(1)
+        pids = several.pids
+    waiting.cancel()
     assert len(pids) == 2
     assert not any(alive(pid) for pid in pids)
 

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from worker.errors import Reason, Rejected, Unavailable
+from worker.observe import metrics
 from worker.photos import Loaded
 from worker.stream.computation import Computation
 from worker.tagger import Outcome, Tagger
@@ -102,3 +103,25 @@ def test_no_batch_is_tried_again_before_triton_answers(loop: asyncio.AbstractEve
     assert first is second is third
     assert computation.submit([b"b"]).result(5) == [FINE]
     assert tagger.loaded[-1] is not first
+
+
+def test_each_neighbour_that_is_away_is_told_apart_and_only_triton_excuses_standing_still(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    seen: list[tuple[float, float, bool]] = []
+    away = iter(["photos", "triton", "photos"])
+    computation: Computation
+
+    def gauge(neighbour: str) -> float:
+        return float(metrics.UNAVAILABLE.labels(neighbour)._value.get())
+
+    def answer(values: Sequence[bytes | None]) -> list[Outcome]:
+        seen.append((gauge("photos"), gauge("triton"), computation.waits))
+        if (neighbour := next(away, None)) is not None:
+            raise Unavailable(neighbour, "away")
+        return [FINE] * len(values)
+
+    computation = compute(loop, answer)
+    computation.submit([b"a"]).result(5)
+    seen.append((gauge("photos"), gauge("triton"), computation.waits))
+    assert seen == [(0, 0, False), (1, 0, False), (0, 1, True), (1, 0, False), (0, 0, False)]

@@ -25,7 +25,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from worker.errors import Reason, Rejected
 from worker.images.header import DecodeLimits, check, describe, memory_needed, sniff
-from worker.images.memory import MemoryBudget
+from worker.images.memory import MemoryBudget, turn
 from worker.images.profiles import to_srgb
 
 Pixels = npt.NDArray[np.uint8]
@@ -127,7 +127,8 @@ def _loaded(
     full = image.size
     box = None if side is None else _draft(image, side)
     needed = memory_needed(image, full, data, limits)
-    with _budget.hold(needed, limits.max_memory // limits.share):
+    part = limits.max_memory // limits.share
+    with _budget.hold(needed, part), turn(limits.turns if needed > part else None):
         with _damage_as_rejection(name):
             image.load()
             plain = _plain_mode(image)

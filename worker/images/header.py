@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image, ImageFile, JpegImagePlugin, TiffImagePlugin
 
@@ -26,8 +27,9 @@ class DecodeLimits:
         max_pixels: width times height by the file's header; at most 178,956,970, where Pillow itself refuses.
         max_memory: bytes of memory that decoding may need at once. A picture that alone needs more is refused; others
             wait for each other.
-        share: processes that keep to ``max_memory`` together. Each lets its pictures wait from its part of it on; one
-            picture alone is let in whatever it needs, so that what is refused does not depend on their number.
+        share: processes that keep to ``max_memory`` together, each to an equal part of it. A picture that needs more
+            than that part waits until it is the only such one in all of them, so they never hold twice ``max_memory``.
+        turns: the file by whose lock these processes let such pictures take turns; ``None``: there is one process.
         max_aspect: the long side over the short one; beyond it a picture letterboxed for an encoder has nothing left.
         max_scans: of a progressive JPEG; each costs a pass over the whole picture. Encoders write about ten.
     """
@@ -36,6 +38,7 @@ class DecodeLimits:
     max_pixels: int = 100_000_000
     max_memory: int = 384 << 20
     share: int = 1
+    turns: Path | None = None
     max_aspect: float = 40.0
     max_scans: int = 64
 

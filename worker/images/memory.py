@@ -1,10 +1,12 @@
-"""A budget of memory that threads share: each takes what its work will need, and waits until that is free."""
+"""Memory that threads share, and processes: each takes what its work will need, and waits until that is free."""
 
 from __future__ import annotations
 
+import fcntl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class MemoryBudget:
@@ -39,3 +41,20 @@ class MemoryBudget:
             with self._freed:
                 self._used -= amount
                 self._freed.notify_all()
+
+
+@contextmanager
+def turn(lock: Path | None) -> Iterator[None]:
+    """Be the only one, of all processes that have this file, for the length of a ``with`` block.
+
+    A process that dies lets others go on.
+
+    Parameters:
+        lock: the file; ``None``: there is nothing to wait for.
+    """
+    if lock is None:
+        yield
+        return
+    with lock.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Protocol
 
 from worker import images
@@ -162,7 +163,7 @@ def found(sources: Mapping[str, Sequence[Photo]], side: int, loaded: Loaded) -> 
 
 @asynccontextmanager
 async def loading(
-    settings: ImageSettings, report: Report | None = None, *, share: int = 1
+    settings: ImageSettings, report: Report | None = None, *, share: int = 1, turns: Path | None = None
 ) -> AsyncIterator[PhotoLoader]:
     """A loader with a fetcher and decoders of its own, open until the context ends.
 
@@ -170,11 +171,12 @@ async def loading(
         report: who is told how photos fare; by default this process's metrics.
         share: processes that load photos for one worker. Threads, requests and memory are the worker's, and each has an
             equal part.
+        turns: see ``DecodeLimits``.
 
     Raises:
         ConfigurationError: a host is not written as a bare host.
     """
-    limits = images.DecodeLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels, share=share)
+    limits = images.DecodeLimits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels, share=share, turns=turns)
     async with AsyncExitStack() as stack:
         fetcher = await stack.enter_async_context(make_fetcher(settings, share))
         decoders = stack.enter_context(ThreadPoolExecutor(-(-settings.decode_threads // share), "decode"))

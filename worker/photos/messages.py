@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pickle
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from worker.errors import EventError, Reason
@@ -14,7 +16,7 @@ from worker.images import Pixels
 from worker.settings import ImageSettings, ObserveSettings
 
 LIMIT = 8 << 20
-"""Bytes that wait to be read before the other side is held up: the pixels of a batch at any usual side."""
+"""Bytes that are taken off the socket at a time. A message may be longer, and is read whole."""
 
 _LENGTH = struct.Struct("!Q")
 
@@ -25,12 +27,14 @@ class Hello:
 
     Parameters:
         share: processes that keep to these settings together.
+        turns: see ``images.DecodeLimits``.
         allocations: between two looks for garbage in cycles, as in the worker.
     """
 
     images: ImageSettings
     observe: ObserveSettings
     share: int
+    turns: Path
     allocations: int
 
 
@@ -54,6 +58,17 @@ class Question:
     sources: list[list[Photo]]
     known: list[list[EventError | None]]
     side: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Nobody waits for the answer to this question any more.
+
+    Parameters:
+        number: of the question.
+    """
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +103,13 @@ async def read(reader: asyncio.StreamReader) -> Any:
         raise EOFError from error
 
 
-async def write(writer: asyncio.StreamWriter, message: object) -> None:
-    """Send a message, and wait while the other side is behind.
-
-    Raises:
-        EOFError: the other side is gone.
-    """
+def send(writer: asyncio.StreamWriter, message: object) -> None:
+    """Send a message. It goes out as fast as the other side reads; to one that is gone it does not."""
     data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    try:
-        writer.write(_LENGTH.pack(len(data)) + data)
+    writer.write(_LENGTH.pack(len(data)) + data)
+
+
+async def drained(writer: asyncio.StreamWriter) -> None:
+    """Wait while the other side is behind, unless it is gone: whoever reads notices that."""
+    with contextlib.suppress(ConnectionError):
         await writer.drain()
-    except (ConnectionError, RuntimeError) as error:
-        raise EOFError from error

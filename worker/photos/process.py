@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import traceback
+from functools import partial
 
 import structlog
 
@@ -21,7 +22,7 @@ from worker import images
 from worker.errors import EventError, Reason
 from worker.observe import logs
 from worker.photos.loading import Loaded, PhotoLoader, loading
-from worker.photos.messages import LIMIT, Answer, Hello, Question, Ready, read, write
+from worker.photos.messages import LIMIT, Answer, Cancelled, Hello, Question, Ready, drained, read, send
 
 log = structlog.get_logger(__name__)
 
@@ -53,18 +54,29 @@ async def serve(channel: socket.socket) -> None:
     logs.configure(hello.observe)
     gc.set_threshold(hello.allocations)
     notes = Notes()
-    async with loading(hello.images, notes, share=hello.share) as loader:
-        await write(writer, Ready())
-        answering = set[asyncio.Task[None]]()
+    async with loading(hello.images, notes, share=hello.share, turns=hello.turns) as loader:
+        send(writer, Ready())
+        answering: dict[int, asyncio.Task[None]] = {}
         while True:
             try:
-                question: Question = await read(reader)
+                message: Question | Cancelled = await read(reader)
             except EOFError:
                 # Not by the interpreter's own end: that waits for every thread that still decodes.
                 os._exit(0)
-            task = asyncio.create_task(_answer(question, loader, notes, writer))
-            answering.add(task)
-            task.add_done_callback(answering.discard)
+            if isinstance(message, Cancelled):
+                if message.number in answering:
+                    answering[message.number].cancel()
+                continue
+            task = answering[message.number] = asyncio.create_task(_answer(message, loader, notes, writer))
+            task.add_done_callback(partial(_answered, answering, message.number))
+
+
+def _answered(answering: dict[int, asyncio.Task[None]], number: int, task: asyncio.Task[None]) -> None:
+    del answering[number]
+    if not task.cancelled() and (error := task.exception()) is not None:
+        # Better no process than one that owes an answer: another one is started.
+        log.error("photo_process_failed", exc_info=error)
+        os._exit(1)
 
 
 async def _answer(question: Question, loader: PhotoLoader, notes: Notes, writer: asyncio.StreamWriter) -> None:
@@ -72,10 +84,8 @@ async def _answer(question: Question, loader: PhotoLoader, notes: Notes, writer:
         results, broken = await _results(question, loader), ""
     except Exception:  # noqa: BLE001 - a bug: the worker is told, and finds out which event it is about
         results, broken = [], traceback.format_exc()
-    try:
-        await write(writer, Answer(question.number, results, *notes.taken(), broken))
-    except EOFError:
-        log.info("worker_gone", pid=os.getpid())
+    send(writer, Answer(question.number, results, *notes.taken(), broken))
+    await drained(writer)
 
 
 async def _results(question: Question, loader: PhotoLoader) -> list[list[images.Pixels | EventError | None]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -31,14 +32,14 @@ class Computation:
         self._tagger = tagger
         self._loop = loop
         self._retry_delay = retry_delay
-        self._waiting = 0
+        self._waiting = Counter[str]()
         self._lock = threading.Lock()
 
     @property
     def waits(self) -> bool:
-        """Whether a neighbour is away: no use in reading more."""
+        """Whether Triton is away, which no restart of ours would bring back."""
         with self._lock:
-            return self._waiting > 0
+            return self._waiting["triton"] > 0
 
     def processor_seconds(self) -> float:
         """What this process and those that work for it have worked so far, in seconds of processor time."""
@@ -69,17 +70,19 @@ class Computation:
                         await self._tagger.ping()
                     return await self._tagger.tag(values, loaded)
                 except Unavailable as error:
-                    if not waiting_for:
+                    if waiting_for != error.neighbour:
+                        self._count(-1, waiting_for)
                         waiting_for = error.neighbour
                         self._count(+1, waiting_for)
                         log.warning("neighbour_away", neighbour=error.neighbour, error=str(error))
                     await asyncio.sleep(self._retry_delay)
         finally:
+            self._count(-1, waiting_for)
             if waiting_for:
-                self._count(-1, waiting_for)
                 log.info("neighbour_back_or_given_up", neighbour=waiting_for)
 
     def _count(self, change: int, neighbour: str) -> None:
-        with self._lock:
-            self._waiting += change
-            metrics.UNAVAILABLE.labels(neighbour).set(int(self._waiting > 0))
+        if neighbour:
+            with self._lock:
+                self._waiting[neighbour] += change
+                metrics.UNAVAILABLE.labels(neighbour).set(int(self._waiting[neighbour] > 0))
