@@ -186,7 +186,7 @@ class _Running:
 
 
 class _Process:
-    """One process, started again when it is asked something after it ended."""
+    """One process, started again when it ended, and when it is asked something while none runs."""
 
     def __init__(self, hello: Hello) -> None:
         self._hello = hello
@@ -302,6 +302,9 @@ class _Process:
             if not answer.done():
                 # By a signal, once it had begun: for all we know because of what it was asked.
                 answer.set_exception(DiedError(-code) if began and code < 0 else _not_started(f"it ended with {code}"))
+        if began:  # who ends before that would only do so again
+            with contextlib.suppress(Unavailable):  # the next photo says so, and waits
+                await self.start()
 
 
 def _not_started(why: str) -> Unavailable:

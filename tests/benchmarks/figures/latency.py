@@ -22,7 +22,7 @@ def measure(field: Field) -> list[Row]:
     A round is long enough for some hundred events. What else a machine does only adds to a latency, and on a virtual
     one it comes and goes by the second.
     """
-    _, ceiling = cold_ceiling(field)
+    ceiling = cold_ceiling(field).worker
     with field.fleet(field.standin) as fleet:
         (worker,) = fleet.start()
         at_pace(field, fleet, _ALONE, 2)

@@ -29,6 +29,6 @@ def measure(field: Field) -> list[Row]:
             at_most(400),
             "MB",
             parts={"after the cold part, MB": after_cold, "cold, events/s": cold},
-            note="VmHWM of one worker process with default settings",
+            note="VmHWM of one worker with default settings, the sum of its processes' own",
         )
     ]
