@@ -22,8 +22,8 @@ from worker.errors import ConfigurationError
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
-_MOST_PROCESSES = 3
-"""For photos, unless more are asked for: with four a worker at full speed takes more than 400 MB."""
+_MOST_PROCESSES = 2
+"""For photos, unless more are asked for: with three a worker at full speed takes more than 400 MB."""
 
 
 class Group(BaseModel):
@@ -178,7 +178,7 @@ class ImageSettings(Group):
         description="threads that decode photos, in all processes",
     )
     processes: Annotated[int, Field(ge=0, le=64)] = Field(
-        # One interpreter's lock lets about one core work; each process takes some 70 MB.
+        # One interpreter's lock lets about one core work; each process takes 70 to 115 MB.
         default_factory=lambda: min(cores.usable(), _MOST_PROCESSES),
         description="processes that fetch and decode photos; 0: the worker's own does",
     )

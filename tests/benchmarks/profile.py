@@ -25,7 +25,9 @@ _PER_SECOND = 200
 
 
 def profile(field: Field, path: str) -> Path:
-    """Sample a worker that works through a backlog; the flame graph as SVG, wide where the interpreter's lock was held.
+    """Sample a worker, its photo processes included, that works through a backlog.
+
+    The flame graph, as SVG, is wide where an interpreter's lock was held.
 
     Parameters:
         path: ``"cold"`` or ``"warm"``.
@@ -42,7 +44,7 @@ def profile(field: Field, path: str) -> Path:
         fleet.watch(_EVENTS[path] // 20)
         subprocess.run(
             [
-                environment.program("py-spy"), "record", "--pid", str(worker.pid), "--gil", "--threads",
+                environment.program("py-spy"), "record", "--pid", str(worker.pid), "--gil", "--threads", "--subprocesses",
                 "--rate", str(_PER_SECOND), "--duration", str(_SECONDS), "--output", target,
             ],
             check=True,
