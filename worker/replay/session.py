@@ -55,6 +55,8 @@ def of_replay(settings: Settings, replay: str) -> Settings:
         update={
             "stream": settings.stream.model_copy(update={"group": group(settings, replay), "max_batch": WARM_BATCH}),
             "triton": settings.triton.model_copy(update={"priority": 2}),
+            # One interpreter keeps about one core busy: what a replay may take, where live workers want the others.
+            "images": settings.images.model_copy(update={"processes": min(settings.images.processes, 1)}),
             # Live, a slow Redis is passed over within 0.25 s. Here a miss costs a download, and nobody waits.
             "redis": settings.redis.model_copy(update={"timeout": max(settings.redis.timeout, 5.0)}),
         }
