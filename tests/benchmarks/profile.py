@@ -44,8 +44,8 @@ def profile(field: Field, path: str) -> Path:
         fleet.watch(_EVENTS[path] // 20)
         subprocess.run(
             [
-                environment.program("py-spy"), "record", "--pid", str(worker.pid), "--gil", "--threads", "--subprocesses",
-                "--rate", str(_PER_SECOND), "--duration", str(_SECONDS), "--output", target,
+                environment.program("py-spy"), "record", "--pid", str(worker.pid), "--gil", "--threads",
+                "--subprocesses", "--rate", str(_PER_SECOND), "--duration", str(_SECONDS), "--output", target,
             ],
             check=True,
         )  # fmt: skip
