@@ -20,6 +20,7 @@ from aiohttp import web
 
 from tests.support import events
 from tests.support.sites import site
+from tests.unit.images.pictures import encode, plain
 from worker.errors import EventError, Postponed, Reason, Rejected, Unavailable
 from worker.events import Photo
 from worker.observe import metrics
@@ -28,6 +29,10 @@ from worker.settings import ImageSettings, Settings
 
 SIDE = 32
 COLOURS = [(220, 20, 30), (30, 80, 180), (45, 140, 60), (250, 220, 20), (120, 50, 170)]
+
+
+LARGE = encode(plain("RGB", (45, 140, 60), (4000, 3500)), "PNG")
+"""Decoding it takes more than a third of the memory that all processes together may take."""
 
 
 def settings(processes: int, *, max_per_host: int = 32) -> Settings:
@@ -107,6 +112,8 @@ class Host:
                 for pid in askers(request, self.processes()):
                     kill(pid, signal.SIGSEGV if path == "deadly" else signal.SIGKILL)
                 return web.Response(body=events.photo())
+            case "large":
+                return web.Response(body=LARGE)
             case "silent":
                 await self.over.wait()
                 return web.Response(status=404)
@@ -137,7 +144,7 @@ async def processes(count: int, host: Host, *, max_per_host: int = 32) -> AsyncI
 
 async def test_they_load_what_the_worker_itself_would(host: Host) -> None:
     inline = Photo(data=base64.b64encode(events.photo(COLOURS[3])).decode())
-    sources = host.photos(*range(20), "missing", "refused", "garbage") | {"inline": [inline]}
+    sources = host.photos(*range(20), "large", "missing", "refused", "garbage") | {"inline": [inline]}
     sources["second"] = [*host.photos("refused")["refused"], Photo(url=f"{host.address}/1?second")]
     async with processes(3, host) as several, loading(settings(0).images) as itself:
         pixels, failures = await several.load(sources, SIDE, {})

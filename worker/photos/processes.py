@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import time
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
@@ -72,10 +71,11 @@ class PhotoProcesses:
         wanted = settings.images
         count = min(wanted.processes, wanted.max_per_host, wanted.max_connections)
         self._early = early
-        self._turns = tempfile.NamedTemporaryFile(prefix="colour-worker-")  # noqa: SIM115 - closed with the rest
-        hello = Hello(wanted, settings.observe, count, Path(self._turns.name), ALLOCATIONS)
-        self._all = [_Process(hello) for _ in range(count)]
-        self._suspicious = _Process(hello)
+        # In memory, since a container may have nowhere to write. The number means the same to those that inherit it.
+        self._turns = os.memfd_create("turns")
+        hello = Hello(wanted, settings.observe, count, Path(f"/proc/self/fd/{self._turns}"), ALLOCATIONS)
+        self._all = [_Process(hello, self._turns) for _ in range(count)]
+        self._suspicious = _Process(hello, self._turns)
         self._one_suspicion = asyncio.Lock()
         self._report = Metrics()
 
@@ -90,7 +90,7 @@ class PhotoProcesses:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.gather(*(process.stop() for process in (*self._all, self._suspicious)))
-        self._turns.close()
+        os.close(self._turns)
 
     @property
     def pids(self) -> list[int]:
@@ -188,8 +188,9 @@ class _Running:
 class _Process:
     """One process, started again when it ended, and when it is asked something while none runs."""
 
-    def __init__(self, hello: Hello) -> None:
+    def __init__(self, hello: Hello, turns: int) -> None:
         self._hello = hello
+        self._turns = turns
         self._starting = asyncio.Lock()
         self._running: _Running | None = None
         self._numbers = itertools.count()
@@ -267,7 +268,7 @@ class _Process:
                     # -P: a folder "worker" where we were started is not this package.
                     *(sys.executable, "-P", "-m", "worker.photos.process", str(theirs.fileno())),
                     stdin=asyncio.subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=[theirs.fileno(), self._turns],
                     # Who decodes strangers' files need not know our passwords.
                     env={name: value for name, value in os.environ.items() if not name.startswith("COLOUR_")},
                 )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from worker.images.memory import turn
 
@@ -19,9 +23,15 @@ with turn(Path(sys.argv[1])):
 """
 
 
-def test_one_waits_for_another_process_and_goes_on_when_that_dies(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    lock.touch()
+@pytest.fixture
+def lock() -> Iterator[Path]:
+    """As a worker's photo processes inherit it."""
+    number = os.memfd_create("turns")
+    yield Path(f"/proc/self/fd/{number}")
+    os.close(number)
+
+
+def test_one_waits_for_another_process_and_goes_on_when_that_dies(lock: Path) -> None:
     entered = threading.Event()
 
     def wait() -> None:
@@ -29,7 +39,8 @@ def test_one_waits_for_another_process_and_goes_on_when_that_dies(tmp_path: Path
             entered.set()
 
     command = [sys.executable, "-c", _HOLDER, str(lock)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+    inherited = [int(lock.name)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=inherited) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"mine\n"
         waiting = threading.Thread(target=wait)
