@@ -133,6 +133,7 @@ def test_triton_away_for_longer_than_the_session_costs_time_no_event_and_no_plac
     stage.publish(2000)
     stage.reach()
     standin.kill()
+    stage.publish(100)  # a fast worker may have answered all the others
     stage.worker.wait_for("neighbour_away")
     time.sleep(8)  # the session timeout is 6 s
     assert stage.worker.healthy()
@@ -148,6 +149,7 @@ def test_redis_killed_and_back_costs_no_event(stage: Stage, redis: RedisServer) 
     stage.publish(2000)
     stage.reach()
     redis.kill()
+    stage.publish(100)
     stage.worker.wait_for("cache_away")
     redis.start()
     stage.assert_exactly_once()
