@@ -78,18 +78,13 @@ def test_a_killed_worker_loses_and_doubles_nothing(stage: Stage) -> None:
 
 
 def test_killed_photo_processes_lose_and_double_nothing_and_their_worker_stays(stage: Stage) -> None:
-    def others() -> bool:
-        return bool(set(stage.worker.photo_pids()) - killed)
-
     stage.publish(1500, photos=700)
-    killed: set[int] = set()
     for done in (100, 300):
         stage.reach(done)
-        killed.update(stage.worker.photo_pids())
-        for pid in killed:
+        for pid in stage.worker.photo_pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        wait_for(others, "another photo process")
+        stage.worker.wait_for("photo_process_died")
     stage.assert_exactly_once()
     assert stage.worker.running
     assert stage.worker.metric("colour_rewinds_total") == 0
